@@ -1,0 +1,23 @@
+"""The emh-niche workflow: from public counts to the niche comparison and its report."""
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/fetch.smk"
+include: "workflow/rules/ingest.smk"
+include: "workflow/rules/qc.smk"
+include: "workflow/rules/merge.smk"
+include: "workflow/rules/integrate.smk"
+include: "workflow/rules/cluster.smk"
+include: "workflow/rules/annotate.smk"
+include: "workflow/rules/score.smk"
+include: "workflow/rules/niche.smk"
+include: "workflow/rules/myeloid.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "<results>/report/index.html",
+        "<results>/atlas.h5ad",
+        "<results>/provenance.json",
+        expand("<results>/samples/{sample}/qc.html", sample=run.samples.index),
