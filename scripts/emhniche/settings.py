@@ -1,0 +1,173 @@
+"""What is to be run: settings, samples and files, complete and checked?
+
+The Snakefile calls :func:`load_run` each time it is read, so nothing heavy is imported here, and a
+user's mistake ends the run before its first job.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from emhniche.errors import InputError
+from emhniche.schema import check, nearest, read_schema, with_defaults
+from emhniche.sheet import check_batch, check_files, read_registry, read_samples
+
+
+@dataclass(frozen=True)
+class Run:
+    """A checked run.
+
+    Attributes
+    ----------
+    name
+        Name of the run, and of its folder in ``results``.
+    config
+        The settings with all defaults filled in. Paths lead to existing files.
+    samples
+        Samples, indexed by ``sample``; see :func:`emhniche.sheet.read_samples`.
+    registry
+        Public files, indexed by ``file``; see :func:`emhniche.sheet.read_registry`.
+    images
+        Container image of each purpose (``cpu``, ``gpu``, ``report``), as Snakemake wants it.
+    """
+
+    name: str
+    config: dict[str, Any]
+    samples: pd.DataFrame
+    registry: pd.DataFrame
+    images: dict[str, str]
+
+    @property
+    def species(self) -> str:
+        """Species of all samples."""
+        return self.samples["species"].iloc[0]
+
+
+def load_run(config: dict[str, Any], root: str | Path, source: str = "config") -> Run:
+    """Complete and check a configuration and the tables that it names.
+
+    Parameters
+    ----------
+    config
+        What the configuration files and the command line give; left as it is.
+    root
+        Folder of the Snakefile. Schemas lie there, and files that are not in the working directory.
+    source
+        Name of the configuration in error messages.
+
+    Returns
+    -------
+    Run
+        Everything the rules need.
+
+    Raises
+    ------
+    InputError
+        At the first thing that is wrong, in one line.
+    """
+    root = Path(root)
+    schemas = {
+        name: read_schema(root / "workflow" / "schemas" / f"{name}.schema.yaml")
+        for name in ("config", "samples", "datasets")
+    }
+    settings = with_defaults(config, schemas["config"])
+    check(settings, schemas["config"], source)
+    _check_settings(settings, source)
+    for key in ("samples", "registry"):
+        settings[key] = _find(settings[key], root, f"{source}: {key}")
+    for key, path in settings["resources"].items():
+        settings["resources"][key] = _find(path, root, f"{source}: resources.{key}")
+    samples = read_samples(settings["samples"], schemas["samples"])
+    registry = read_registry(settings["registry"], schemas["datasets"])
+    check_files(settings["samples"], samples, registry)
+    check_batch(settings["samples"], samples, settings["integrate"]["batch_key"])
+    if "contrasts" not in (config.get("niche") or {}):
+        settings["niche"]["contrasts"] = [
+            contrast
+            for contrast in settings["niche"]["contrasts"]
+            if {contrast["test"], contrast["reference"]} <= set(samples[contrast["factor"]])
+        ]
+    _check_contrasts(settings["niche"]["contrasts"], samples, source)
+    return Run(settings["run"], settings, samples, registry, read_images(root / "envs/images.yaml"))
+
+
+def read_images(path: str | Path) -> dict[str, str]:
+    """Read the container image of each purpose.
+
+    Parameters
+    ----------
+    path
+        YAML: purpose to ``image`` (a name with its tag, or a local ``.sif`` or folder) and
+        ``digest`` (``sha256:...``, or empty).
+
+    Returns
+    -------
+    dict
+        Purpose to what a rule's ``container:`` takes.
+    """
+    images = {}
+    for purpose, entry in yaml.safe_load(Path(path).read_text(encoding="utf-8")).items():
+        if Path(entry["image"]).exists():
+            images[purpose] = entry["image"]
+        else:
+            digest = f"@{entry['digest']}" if entry["digest"] else ""
+            images[purpose] = f"docker://{entry['image']}{digest}"
+    return images
+
+
+def _find(path: str, root: Path, where: str) -> str:
+    """Return `path` where it exists: in the working directory, else beside the Snakefile."""
+    if Path(path).is_file():
+        return path
+    if (root / path).is_file():
+        return str(root / path)
+    raise InputError(f"{where}: '{path}' does not exist; name an existing file")
+
+
+def _check_settings(settings: dict[str, Any], source: str) -> None:
+    """Refuse settings that are allowed one by one but not together."""
+    integrate = settings["integrate"]
+    if integrate["primary"] not in integrate["methods"]:
+        raise InputError(
+            f"{source}: integrate.primary: '{integrate['primary']}' is not among "
+            f"integrate.methods; use one of: {', '.join(integrate['methods'])}"
+        )
+    for name, limits in settings["qc"].items():
+        if isinstance(limits, dict) and limits.get("floor", 0) > limits.get("ceiling", 0):
+            raise InputError(
+                f"{source}: qc.{name}: floor {limits['floor']} is above ceiling "
+                f"{limits['ceiling']}; floor must be the smaller one"
+            )
+
+
+def _check_contrasts(contrasts: list[dict[str, Any]], samples: pd.DataFrame, source: str) -> None:
+    """Refuse a contrast of columns or levels that the samples do not have."""
+    names = [contrast["name"] for contrast in contrasts]
+    for position, contrast in enumerate(contrasts):
+        where = f"{source}: niche.contrasts[{position}] '{contrast['name']}'"
+        if names.count(contrast["name"]) > 1:
+            raise InputError(f"{where}: name used twice; give every contrast its own")
+        if contrast["test"] == contrast["reference"]:
+            raise InputError(f"{where}: test and reference are both '{contrast['test']}'; name two")
+        chosen = samples
+        for column, level in contrast["subset"].items():
+            chosen = chosen[_levels(chosen, column, [level], f"{where}: subset") == level]
+        wanted = [contrast["test"], contrast["reference"]]
+        _levels(chosen, contrast["factor"], wanted, f"{where}: factor")
+
+
+def _levels(samples: pd.DataFrame, column: str, wanted: list[str], where: str) -> pd.Series:
+    """Return a column of the samples, which must hold every wanted level."""
+    if column not in samples:
+        raise InputError(
+            f"{where}: the sample sheet has no column '{column}'; {nearest(column, samples.columns)}"
+        )
+    levels = samples[column].astype(str)
+    for level in wanted:
+        if level not in set(levels):
+            hint = nearest(level, levels.unique())
+            raise InputError(f"{where}: no sample has '{column}' = '{level}'; {hint}")
+    return levels
