@@ -1,7 +1,7 @@
 """Does a configuration, or a row of a table, hold what its schema says?
 
-The schemas in ``workflow/schemas`` are the one place where names, types, defaults and descriptions of
-settings are written. Here they are applied: defaults are filled in, and the first thing that is
+The schemas in ``workflow/schemas`` are the one place where names, types, defaults and descriptions
+of settings are written. Here they are applied: defaults are filled in, and the first thing that is
 wrong is put into one line for the user.
 """
 

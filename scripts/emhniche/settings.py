@@ -162,9 +162,8 @@ def _check_contrasts(contrasts: list[dict[str, Any]], samples: pd.DataFrame, sou
 def _levels(samples: pd.DataFrame, column: str, wanted: list[str], where: str) -> pd.Series:
     """Return a column of the samples, which must hold every wanted level."""
     if column not in samples:
-        raise InputError(
-            f"{where}: the sample sheet has no column '{column}'; {nearest(column, samples.columns)}"
-        )
+        hint = nearest(column, samples.columns)
+        raise InputError(f"{where}: the sample sheet has no column '{column}'; {hint}")
     levels = samples[column].astype(str)
     for level in wanted:
         if level not in set(levels):

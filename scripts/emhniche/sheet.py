@@ -16,9 +16,10 @@ import pandas as pd
 from emhniche.errors import InputError
 from emhniche.schema import check, nearest, with_defaults
 
-WRITTEN_BY_THE_PIPELINE = frozenset(
-    "barcode cell_id label lineage cell_type confidence cluster qc_lineage keep reason donor_known "
-    "n_counts n_genes pct_mito pct_ribo pct_hb complexity doublet_score ambient".split()
+WRITTEN_BY_THE_PIPELINE = (
+    *("barcode", "cell_id", "label", "lineage", "cell_type", "confidence", "cluster"),
+    *("n_counts", "n_genes", "pct_mito", "pct_ribo", "pct_hb", "complexity"),
+    *("doublet_score", "ambient", "qc_lineage", "keep", "reason", "donor_known"),
 )
 """Columns of the cells that a further column of the sheet may not be called."""
 
@@ -40,8 +41,8 @@ def read_samples(path: str | Path, schema: dict[str, Any]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Samples, in the order of the sheet, indexed by ``sample``. All columns of the schema and any
-        further ones, as text with ``""`` for not known, and ``donor_known`` (bool). An unknown donor
-        is called ``unknown:<sample>``.
+        further ones, as text with ``""`` for not known, and ``donor_known`` (bool). An unknown
+        donor is called ``unknown:<sample>``.
 
     Raises
     ------
@@ -52,10 +53,11 @@ def read_samples(path: str | Path, schema: dict[str, Any]) -> pd.DataFrame:
     rows = list(_read_rows(path, schema, known=columns, name="sample"))
     samples = pd.DataFrame(rows, dtype=str)
     further = [column for column in samples if column not in columns]
-    for column in WRITTEN_BY_THE_PIPELINE.intersection(further):
-        raise InputError(
-            f"{path}: column '{column}': the pipeline writes it; give yours another name"
-        )
+    for column in further:
+        if column in WRITTEN_BY_THE_PIPELINE:
+            raise InputError(
+                f"{path}: column '{column}': the pipeline writes it; give yours another name"
+            )
     samples = samples[columns + further].set_index("sample")
     _refuse_repeats(path, samples.index.tolist(), "sample")
     _refuse_mixed(path, samples)
