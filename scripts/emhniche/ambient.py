@@ -1,0 +1,163 @@
+"""Are a gene's counts in a group of cells its own, or do they float in from another group?
+
+Lysed cells leave their RNA in the suspension, and every barcode of the library draws from that
+soup: S100a8 of neutrophils is then "detected" in most B cells. A gene is explained by ambient RNA
+in a group when both hold:
+
+1. another lineage is a plausible source: its rate (the gene's share of all counts) is above that
+   of the soup, which mixes all sources, and at least `fold` times the rate in the group;
+2. the group holds no more than the soup would bring: its count is within the 99 % Poisson bound of
+   ``tolerance x contamination x ambient fraction x total count of the group``.
+
+The contamination of a group (the share of its counts that is soup) is given, or estimated from
+the genes that other lineages make and the soup is full of: the median, over them, of the rate in
+the group relative to the rate in the soup.
+
+A count of zero has nothing to explain and is never flagged. RNA of a cell type that the library
+does not hold (all of it lysed) has no source here and cannot be flagged.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+MIN_SOURCE_COUNTS = 10
+"""A lineage can be the source of a gene's ambient RNA when it holds this many counts of it."""
+
+_MIN_EXPECTED = 5.0
+_MIN_GENES = 10
+_PROFILE_FOLD = 5.0
+
+
+def explained_by_ambient(
+    counts: pd.DataFrame,
+    profile: pd.Series,
+    *,
+    sources: pd.DataFrame | None = None,
+    source_of: pd.Series | None = None,
+    contamination: pd.Series | None = None,
+    genes: list[str] | None = None,
+    fold: float = 10.0,
+    tolerance: float = 2.0,
+) -> pd.DataFrame:
+    """Flag the genes of each group of cells whose counts the ambient profile explains.
+
+    Parameters
+    ----------
+    counts
+        Groups x genes: summed raw counts of one sample. All measured genes, since they give the
+        totals and the contamination.
+    profile
+        Fraction of the soup that each gene makes (sums to 1 over genes), indexed by gene.
+    sources
+        Lineages x genes: summed raw counts that may be the source. The groups when not given.
+    source_of
+        Lineage of each group, indexed by group: no group is explained by its own lineage. Each
+        group is its own lineage when not given.
+    contamination
+        Share of each group's counts that is ambient, in [0, 1], indexed by group. Estimated for
+        the groups without a number (missing or NaN), or for all when not given.
+    genes
+        Genes to judge. All when not given.
+    fold
+        How many times the group's rate a source must reach.
+    tolerance
+        How many times the expected ambient count is still called ambient: the error allowed in
+        profile and contamination.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a group and gene, sorted: ``group``, ``gene``, ``counts``, ``rate`` (counts per
+        count of the group), ``top_source`` and ``top_rate`` (the other lineage with the highest
+        rate), ``n_sources_seen`` (other lineages with any count: how broadly it is seen),
+        ``contamination``, ``expected`` (ambient counts expected) and ``ambient`` (bool).
+
+    References
+    ----------
+    Young MD, Behjati S (2020) SoupX removes ambient RNA contamination from droplet-based
+    single-cell RNA sequencing data. GigaScience 9:giaa151. doi:10.1093/gigascience/giaa151
+    """
+    sources = counts if sources is None else sources[counts.columns]
+    own = {group: group for group in counts.index}
+    own.update({} if source_of is None else source_of.to_dict())
+    profile = profile.reindex(counts.columns).fillna(0.0)
+    top = {group: _top_source(sources, own[group], profile) for group in counts.index}
+    share = _contamination(counts, profile, top, contamination, fold)
+    judged = counts.columns if genes is None else pd.Index(genes).intersection(counts.columns)
+    tables = []
+    for group in sorted(counts.index):
+        where = counts.columns.get_indexer(judged)
+        held = counts.loc[group].to_numpy()[where]
+        total = counts.loc[group].to_numpy().sum()
+        name, rate, seen = (values[where] for values in top[group])
+        expected = share[group] * profile.to_numpy()[where] * total
+        own_rate = held / total if total else np.zeros(len(held))
+        bound = stats.poisson.ppf(0.99, tolerance * expected)
+        tables.append(
+            pd.DataFrame(
+                {
+                    "group": group,
+                    "gene": judged,
+                    "counts": held,
+                    "rate": own_rate,
+                    "top_source": name,
+                    "top_rate": rate,
+                    "n_sources_seen": seen,
+                    "contamination": share[group],
+                    "expected": expected,
+                    "ambient": (held > 0) & (rate >= fold * own_rate) & (held <= bound),
+                }
+            ).sort_values("gene", kind="stable")
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def _top_source(
+    sources: pd.DataFrame, own: str, profile: pd.Series
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Per gene: the other lineage with the highest rate, that rate, and how many have counts.
+
+    A lineage that holds no more than the soup is not its source: its rate counts as 0.
+    """
+    others = sources.drop(index=own, errors="ignore")
+    if others.empty:
+        n_genes = sources.shape[1]
+        return np.full(n_genes, None), np.zeros(n_genes), np.zeros(n_genes, dtype=int)
+    held = others.to_numpy(dtype=float)
+    rates = held / np.maximum(held.sum(axis=1, keepdims=True), 1.0)
+    rates[(held < MIN_SOURCE_COUNTS) | (rates <= profile.to_numpy())] = 0.0
+    best = rates.argmax(axis=0)
+    rate = rates.max(axis=0)
+    names = np.where(rate > 0, others.index.to_numpy(dtype=object)[best], None)
+    return names, rate, (held > 0).sum(axis=0)
+
+
+def _contamination(
+    counts: pd.DataFrame,
+    profile: pd.Series,
+    top: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]],
+    given: pd.Series | None,
+    fold: float,
+) -> dict[str, float]:
+    """Return the ambient share of each group: given, else estimated, else the sample's, else 1.
+
+    A gene informs on a group when another lineage makes it `fold` times as much as the group, that
+    lineage holds it well above the soup, and the soup alone would bring at least five counts.
+    """
+    soup = profile.to_numpy()
+    estimates = {}
+    for group in counts.index:
+        held = counts.loc[group].to_numpy(dtype=float)
+        total = max(held.sum(), 1.0)
+        rate = top[group][1]
+        foreign = (rate >= fold * held / total) & (rate >= _PROFILE_FOLD * soup)
+        foreign &= soup * total >= _MIN_EXPECTED
+        if foreign.sum() >= _MIN_GENES:
+            ratio = np.median(held[foreign] / (soup[foreign] * total))
+            estimates[group] = float(np.clip(ratio, 0.0, 1.0))
+    whole = float(np.median(list(estimates.values()))) if estimates else 1.0
+    shares = {group: estimates.get(group, whole) for group in counts.index}
+    if given is not None:
+        shares.update(given.reindex(counts.index).dropna().astype(float).to_dict())
+    return shares
