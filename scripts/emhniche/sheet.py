@@ -118,14 +118,14 @@ def check_files(path: str | Path, samples: pd.DataFrame, registry: pd.DataFrame)
     Raises
     ------
     InputError
-        When a name is not in the registry, not a url and not an existing file.
+        When a name is not in the registry, not a url and not an existing path.
     """
     for sample, text in samples["file"].items():
         where = f"{path}: sample '{sample}': file"
         if not split_list(text):
             raise InputError(f"{where}: names no file; name the one that holds the counts")
         for name in split_list(text):
-            if name in registry.index or is_url(name) or Path(name).is_file():
+            if name in registry.index or is_url(name) or Path(name).exists():
                 continue
             hint = nearest(Path(name).name, registry.index)
             raise InputError(

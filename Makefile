@@ -1,0 +1,52 @@
+# Each target first sets up what it needs; on a new machine that is all, and later nothing.
+CORES ?= all
+# Memory that the jobs of a run may ask for together.
+MEM_MB ?= 4000
+DEMO = config/config.yaml
+PUBLIC = config/public.yaml
+
+BIN = .venv/bin
+READY = .venv/.ready
+SNAKEMAKE = $(BIN)/snakemake
+RUN = $(SNAKEMAKE) --cores $(CORES) --resources mem_mb=$(MEM_MB) --configfile
+
+.PHONY: help setup demo public test lint format docs unlock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: $(READY) ## set up the environment in .venv
+
+$(READY): uv.lock pyproject.toml envs/setup.sh
+	sh envs/setup.sh
+	@touch $@
+
+demo: $(READY) ## run the demo (until it has a cohort of its own: the public data)
+	$(RUN) $(DEMO)
+
+public: $(READY) ## run four public datasets, from files to the report
+	$(RUN) $(PUBLIC)
+
+test: $(READY) ## run all tests
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: $(READY) ## check code, format and rules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(SNAKEMAKE) --lint
+
+format: $(READY) ## put code and rules into shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/snakefmt Snakefile workflow
+
+docs: $(READY) ## write what is generated: config/README.md and envs/*/environment.yaml
+	$(BIN)/python -m emhniche.config_docs
+	$(BIN)/python envs/pin.py
+
+unlock: $(READY) ## take away the lock that a crashed run left
+	$(SNAKEMAKE) --unlock
+
+clean: ## remove what the demo and public runs wrote
+	rm -rf results/public logs/public benchmarks/public
