@@ -1,0 +1,393 @@
+"""Which genes stand for what?
+
+The gene tables of ``resources/`` say which genes make the cytokine panel, the signatures, the
+lineages and the ligand-receptor pairs. The readers here check a table row by row before a stage
+leans on it, and hand out the rows of one species. `docs/resources.md` explains the columns.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from emhniche.errors import InputError
+
+LINEAGES = (
+    *("B", "plasma", "T", "NK", "DC", "monocyte_macrophage", "neutrophil", "mast_basophil"),
+    *("eosinophil", "erythroid", "megakaryocyte", "HSPC", "stroma", "endothelium", "glia"),
+    *("mesothelium", "unresolved"),
+)
+"""The lineages a cell can be given; the last one has no markers."""
+
+SIDES = {
+    "agonist": ("ligand", "adhesion_ligand"),
+    "receptor": ("receptor", "coreceptor", "adhesion_receptor"),
+    "antagonist": ("antagonist", "decoy", "decoy_receptor", "inhibitory_receptor"),
+}
+"""The three sides of an axis and the panel roles each one holds. They are never summed."""
+
+LABEL_CLASSES = ("identity", "exclusion", "niche")
+"""Signature classes that name a cell, as opposed to its state."""
+
+_SPECIES = ("mouse", "human")
+_TIERS = ("core", "extended")
+_TISSUES = ("any", "marrow", "spleen", "both")
+_POLARITIES = ("positive", "negative")
+_SIGNS = {
+    "agonist": (SIDES["agonist"], ("receptor", "adhesion_receptor")),
+    "antagonist": (("antagonist",), ("receptor",)),
+    "decoy": (SIDES["agonist"], ("decoy", "decoy_receptor")),
+}
+_ABSENT = {"mouse": ("CXCL8", "IL37"), "human": ("CXCL15", "WFDC17", "NGP", "IFITM6")}
+"""Genes that the other species has and this one lacks (Ensembl orthologues), upper case."""
+
+_SOURCES = ("source", "verification", "note")
+_GENES = ("species", "tissue", "polarity", "genes", "source", "verification")
+_PANEL_COLUMNS = (
+    *("axis", "role", "tier", "human_symbol", "mouse_symbol", "human_ensembl", "mouse_ensembl"),
+    *("ortholog_in_ensembl", "source_doi", "evidence", "verification", "note"),
+)
+_SIGNATURE_COLUMNS = ("set", "class", *_GENES, "note")
+_LINEAGE_COLUMNS = ("lineage", "cell_type", *_GENES)
+_PAIR_COLUMNS = ("axis", "ligand", "receptor", "coreceptor", "sign", "species", *_SOURCES)
+
+
+def load_panel(path: str | Path, species: str) -> pd.DataFrame:
+    """Read the cytokine panel and keep the genes of one species.
+
+    Parameters
+    ----------
+    path
+        ``panel.tsv``: one row a gene (an orthologous pair where there is one).
+    species
+        ``mouse`` or ``human``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a gene in file order: ``axis``, ``role``, ``tier``, ``gene`` (symbol of `species`),
+        ``gene_id`` (Ensembl), then the other columns of the file.
+
+    Raises
+    ------
+    InputError
+        When a column is missing or a row breaks the rules: unknown role or tier, a gene twice, a
+        symbol written as the other species writes it, a gene that the species has not.
+    """
+    _check_species(species)
+    table = _read(path, _PANEL_COLUMNS)
+    for row in table.itertuples():
+        where = f"{_name(path)}: row {row.Index}"
+        _check_choice(where, "role", row.role, [role for side in SIDES.values() for role in side])
+        _check_choice(where, "tier", row.tier, _TIERS)
+        _check_filled(where, "axis", row.axis)
+        _check_orthologs(where, row)
+    for one in _SPECIES:
+        _check_unique(path, table[table[f"{one}_symbol"] != ""], [f"{one}_symbol"])
+    kept = table[table[f"{species}_symbol"] != ""]
+    gene = kept[f"{species}_symbol"].rename("gene")
+    gene_id = kept[f"{species}_ensembl"].rename("gene_id")
+    rest = kept.drop(columns=["axis", "role", "tier"])
+    return pd.concat([kept[["axis", "role", "tier"]], gene, gene_id, rest], axis=1).reset_index(
+        drop=True
+    )
+
+
+def load_signatures(path: str | Path, species: str) -> pd.DataFrame:
+    """Read the signatures and keep those of one species.
+
+    Parameters
+    ----------
+    path
+        ``signatures.tsv``: one row a set and polarity.
+    species
+        ``mouse`` or ``human``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a ``set`` and ``polarity``, in file order. ``genes`` is a tuple of symbols.
+
+    Raises
+    ------
+    InputError
+        When a column is missing, a set and polarity come twice, a choice is unknown, or a gene
+        is empty, repeated, of the other species or not a marker in this one.
+    """
+    _check_species(species)
+    table = _read(path, _SIGNATURE_COLUMNS)
+    for row in table.itertuples():
+        where = f"{_name(path)}: row {row.Index} ({row.set})"
+        _check_gene_row(where, row)
+        _check_filled(where, "set", row.set)
+        # `class` is a Python word, so itertuples renames the column
+        kind = table.at[row.Index, "class"]
+        _check_filled(where, "class", kind)
+        if kind.startswith("pathological") and row.species == "mouse" and "Olr1" in row.genes:
+            raise InputError(
+                f"{where}: gene Olr1 marks pathological neutrophils in human only "
+                "(doi 10.1126/sciimmunol.aaf8943); leave it out of mouse sets"
+            )
+    _check_unique(path, table, ["set", "species", "polarity"])
+    return _of_species(table, species)
+
+
+def load_lineages(path: str | Path, species: str) -> pd.DataFrame:
+    """Read the marker genes of lineages and cell types and keep those of one species.
+
+    Parameters
+    ----------
+    path
+        ``lineages.tsv``: one row a lineage, cell type, tissue and polarity.
+    species
+        ``mouse`` or ``human``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a ``lineage``, ``cell_type``, ``tissue`` and ``polarity``, in file order. ``genes``
+        is a tuple of symbols.
+
+    Raises
+    ------
+    InputError
+        When a column is missing, a lineage is unknown, a row comes twice, or
+        a gene is empty, repeated or of the other species.
+    """
+    _check_species(species)
+    table = _read(path, _LINEAGE_COLUMNS)
+    for row in table.itertuples():
+        where = f"{_name(path)}: row {row.Index} ({row.lineage})"
+        _check_choice(where, "lineage", row.lineage, LINEAGES[:-1])
+        _check_filled(where, "cell_type", row.cell_type)
+        _check_gene_row(where, row)
+    _check_unique(path, table, ["lineage", "cell_type", "species", "tissue", "polarity"])
+    return _of_species(table, species)
+
+
+def load_ligand_receptor(path: str | Path, species: str, panel: pd.DataFrame) -> pd.DataFrame:
+    """Read the ligand-receptor pairs of one species and check them against the panel.
+
+    Parameters
+    ----------
+    path
+        ``ligand_receptor.tsv``: one row a pair and species.
+    species
+        ``mouse`` or ``human``.
+    panel
+        The panel of the same species, as :func:`load_panel` returns it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a pair, in file order. ``coreceptor`` is a tuple of symbols, empty for none.
+
+    Raises
+    ------
+    InputError
+        When a column is missing, a pair comes twice, a gene is not in the panel, the axis is not
+        the ligand's, or the panel's roles do not fit the sign (an antagonist as an agonist).
+    """
+    _check_species(species)
+    table = _read(path, _PAIR_COLUMNS)
+    for row in table.itertuples():
+        where = f"{_name(path)}: row {row.Index} ({row.ligand}-{row.receptor})"
+        _check_choice(where, "species", row.species, _SPECIES)
+        _check_choice(where, "sign", row.sign, _SIGNS)
+    _check_unique(path, table, ["ligand", "receptor", "coreceptor", "species"])
+    kept = table[table["species"] == species].copy()
+    genes = panel.set_index("gene")
+    for row in kept.itertuples():
+        _check_pair(f"{_name(path)}: row {row.Index} ({row.ligand}-{row.receptor})", row, genes)
+    kept["coreceptor"] = [tuple(filter(None, text.split(";"))) for text in kept["coreceptor"]]
+    return kept.reset_index(drop=True)
+
+
+def label_genes(signatures: pd.DataFrame, panel: pd.DataFrame) -> pd.DataFrame:
+    """Keep the signatures that name cells, without the panel's genes.
+
+    A cell type found by its Cxcl12 cannot then be shown to express Cxcl12: what names a cell and
+    what is tested in it must not overlap.
+
+    Parameters
+    ----------
+    signatures
+        As :func:`load_signatures` returns them.
+    panel
+        The panel of the same species, as :func:`load_panel` returns it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of class identity, exclusion and niche. ``genes`` holds no panel gene; rows that
+        are left with no gene are dropped.
+    """
+    tested = set(panel["gene"])
+    labels = signatures[signatures["class"].isin(LABEL_CLASSES)].copy()
+    labels["genes"] = [
+        tuple(gene for gene in genes if gene not in tested) for genes in labels["genes"]
+    ]
+    return labels[labels["genes"].map(len) > 0].reset_index(drop=True)
+
+
+def check_panel_measured(panel: pd.DataFrame, genes: Iterable[str]) -> None:
+    """Refuse data that measure no gene of the panel.
+
+    Parameters
+    ----------
+    panel
+        As :func:`load_panel` returns it.
+    genes
+        Gene symbols of the data.
+
+    Raises
+    ------
+    InputError
+        When no panel gene is among them: the data then are of another species, or their genes are
+        not named by symbol.
+    """
+    genes = list(genes)
+    if set(panel["gene"]).isdisjoint(genes):
+        species = "mouse" if (panel["gene"] == panel["mouse_symbol"]).all() else "human"
+        example = panel["gene"].iloc[0] if len(panel) else "none"
+        seen = genes[0] if genes else "no gene at all"
+        raise InputError(
+            f"panel.tsv: none of its {len(panel)} {species} genes is in the data; the data must "
+            f"name genes by {species} symbol (like {example}), their first is {seen}"
+        )
+
+
+def _read(path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Read a table as text, indexed by line number in the file (the header is line 1)."""
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file; give the path of a tab-separated table")
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{_name(path)}: not a tab-separated table ({' '.join(str(error).split())}); its "
+            f"columns would be {', '.join(columns)}"
+        ) from None
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise InputError(
+            f"{_name(path)}: column {', '.join(missing)} is missing; it has "
+            f"{', '.join(map(str, table.columns))}"
+        )
+    if table.empty:
+        raise InputError(f"{_name(path)}: no row below the header; give one row a gene or set")
+    table.index = pd.RangeIndex(2, len(table) + 2)
+    return table
+
+
+def _name(path: str | Path) -> str:
+    return Path(path).name
+
+
+def _of_species(table: pd.DataFrame, species: str) -> pd.DataFrame:
+    kept = table[table["species"] == species].copy()
+    kept["genes"] = [tuple(text.split(";")) for text in kept["genes"]]
+    return kept.reset_index(drop=True)
+
+
+def _check_species(species: str) -> None:
+    if species not in _SPECIES:
+        raise InputError(f"species: {species!r} is unknown; it would be one of mouse, human")
+
+
+def _check_choice(where: str, column: str, value: str, allowed: Iterable[str]) -> None:
+    if value not in allowed:
+        raise InputError(
+            f"{where}: {column} {value!r} is unknown; it would be one of {', '.join(allowed)}"
+        )
+
+
+def _check_filled(where: str, column: str, value: str) -> None:
+    if not value.strip():
+        raise InputError(f"{where}: {column} is empty; every row needs one")
+
+
+def _check_unique(path: str | Path, table: pd.DataFrame, columns: list[str]) -> None:
+    twice = table.duplicated(columns)
+    if twice.any():
+        row = table.index[twice][0]
+        raise InputError(
+            f"{_name(path)}: row {row}: {' '.join(table.loc[row, columns])} is there twice; "
+            f"{', '.join(columns)} must be unique together"
+        )
+
+
+def _check_gene_row(where: str, row: tuple) -> None:
+    """Check the columns that every table of gene sets shares."""
+    _check_choice(where, "species", row.species, _SPECIES)
+    _check_choice(where, "tissue", row.tissue, _TISSUES)
+    _check_choice(where, "polarity", row.polarity, _POLARITIES)
+    genes = row.genes.split(";")
+    for gene in genes:
+        _check_gene(where, gene, row.species)
+        if genes.count(gene) > 1:
+            raise InputError(f"{where}: gene {gene} is there twice; name each gene once")
+
+
+def _check_gene(where: str, gene: str, species: str) -> None:
+    """Refuse a symbol that is empty, spaced, spelled for the other species or absent."""
+    if not gene or gene != gene.strip():
+        raise InputError(f"{where}: gene {gene!r} is blank or spaced; separate symbols by ';'")
+    if gene.upper() in _ABSENT[species]:
+        raise InputError(
+            f"{where}: gene {gene} does not exist in {species}; leave it out of {species} rows"
+        )
+    upper = gene == gene.upper() and sum(letter.isalpha() for letter in gene) > 1
+    if species == "mouse" and upper and not gene.startswith("H2-"):
+        raise InputError(
+            f"{where}: gene {gene} is spelled as in human; mouse would be {_title(gene)}"
+        )
+    if species == "human" and gene.replace("orf", "") != gene.replace("orf", "").upper():
+        raise InputError(
+            f"{where}: gene {gene} is spelled as in mouse; human would be {gene.upper()}"
+        )
+
+
+def _title(gene: str) -> str:
+    return gene[:1] + gene[1:].lower()
+
+
+def _check_orthologs(where: str, row: tuple) -> None:
+    """Check the two symbols of a panel row against what it says of orthology."""
+    if not row.human_symbol and not row.mouse_symbol:
+        raise InputError(f"{where}: it names no gene; give human_symbol, mouse_symbol or both")
+    for species in _SPECIES:
+        symbol, gene_id = getattr(row, f"{species}_symbol"), getattr(row, f"{species}_ensembl")
+        if symbol:
+            _check_gene(where, symbol, species)
+        if gene_id and not symbol:
+            raise InputError(f"{where}: {species}_ensembl {gene_id} has no symbol; give both")
+    alone = not (row.human_symbol and row.mouse_symbol)
+    if alone != (row.ortholog_in_ensembl == "none"):
+        raise InputError(
+            f"{where}: ortholog_in_ensembl is {row.ortholog_in_ensembl!r} for human "
+            f"{row.human_symbol or '(empty)'} and mouse {row.mouse_symbol or '(empty)'}; it is "
+            "'none' exactly where one symbol is empty"
+        )
+
+
+def _check_pair(where: str, row: tuple, panel: pd.DataFrame) -> None:
+    """Check that panel roles and axis allow what a ligand-receptor row claims."""
+    genes = [row.ligand, row.receptor, *filter(None, row.coreceptor.split(";"))]
+    for gene in genes:
+        if gene not in panel.index:
+            raise InputError(
+                f"{where}: gene {gene} is not in the {row.species} panel; add it there"
+            )
+    if panel.at[row.ligand, "axis"] != row.axis:
+        raise InputError(
+            f"{where}: axis {row.axis!r} is not the ligand's; it would be "
+            f"{panel.at[row.ligand, 'axis']!r}"
+        )
+    for gene, allowed in zip(genes[:2], _SIGNS[row.sign], strict=True):
+        role = panel.at[gene, "role"]
+        if role not in allowed:
+            raise InputError(
+                f"{where}: {gene} is {role!r} in the panel, which does not fit sign {row.sign!r}; "
+                f"it would be one of {', '.join(allowed)}"
+            )
