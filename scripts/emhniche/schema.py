@@ -7,6 +7,7 @@ wrong is put into one line for the user.
 
 import copy
 import difflib
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,8 @@ def read_schema(path: str | Path) -> dict[str, Any]:
     return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
 
 
-def with_defaults(value: Any, schema: dict[str, Any]) -> Any:
-    """Return a copy of `value` in which absent keys have the defaults of `schema`.
+def complete(value: Any, schema: dict[str, Any]) -> Any:
+    """Return a copy of `value` with the defaults of `schema`, and numbers and text told apart.
 
     Parameters
     ----------
@@ -56,18 +57,28 @@ def with_defaults(value: Any, schema: dict[str, Any]) -> Any:
     -------
     Any
         A copy in the schema's order, with every key that has a default and every section of keys.
-        Nothing is checked.
+        A number that came as text (YAML reads ``8e-3`` so, and ``--config`` all that is nested) is
+        a number, and a number where text is wanted (a donor called 4) is text. Nothing is checked.
     """
-    if schema.get("type") == "object":
-        value = {} if value is None else value
-        if isinstance(value, dict):
-            filled = {}
-            for key, part in schema.get("properties", {}).items():
-                if key in value or "default" in part or part.get("type") == "object":
-                    filled[key] = with_defaults(value.get(key, part.get("default")), part)
-            return filled | {key: item for key, item in value.items() if key not in filled}
-    if isinstance(value, list) and "items" in schema:
-        return [with_defaults(item, schema["items"]) for item in value]
+    kind = schema.get("type")
+    if kind == "object" and (value is None or isinstance(value, dict)):
+        given, parts = value or {}, schema.get("properties", {})
+        filled = {
+            key: complete(given.get(key, part.get("default")), part)
+            for key, part in parts.items()
+            if key in given or "default" in part or part.get("type") == "object"
+        }
+        further = schema.get("additionalProperties") or {}
+        for key in given:
+            if key not in parts:
+                filled[key] = complete(given[key], further)
+        return filled
+    if kind == "array" and isinstance(value, list):
+        return [complete(item, schema["items"]) for item in value]
+    if kind in {"integer", "number"} and isinstance(value, str):
+        return _number(value)
+    if kind == "string" and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
     return copy.deepcopy(value)
 
 
@@ -155,16 +166,22 @@ def _describe(error: ValidationError) -> str:
 
 
 def _right_type(value: Any, wanted: str, schema: dict[str, Any]) -> str:
-    """Say what a value of the wrong type should have been; YAML reads ``8e-3`` as text."""
-    if wanted == "string" and isinstance(value, (int, float)):
-        return f'write "{value}", with the quotes'
-    if wanted in {"integer", "number"} and isinstance(value, str):
-        try:
-            return f"write {float(value):g}"
-        except ValueError:
-            pass
+    """Say what a value of the wrong type should have been."""
+    if wanted == "string" and isinstance(value, bool):
+        return "YAML takes yes, no, true and false for that; put the word in quotes"
     default = f", such as the default {schema['default']!r}" if "default" in schema else ""
     return f"give {_KINDS[wanted]}{default}"
+
+
+def _number(text: str) -> int | float | str:
+    """Return the finite number that `text` writes, or `text` where it writes none."""
+    for kind in (int, float):
+        try:
+            number = kind(text)
+        except ValueError:
+            continue
+        return number if math.isfinite(number) else text
+    return text
 
 
 def _purpose(schema: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 
 from emhniche.errors import InputError
-from emhniche.schema import check, nearest, read_schema, with_defaults
+from emhniche.schema import check, complete, nearest, read_schema
 from emhniche.sheet import check_batch, check_files, read_registry, read_samples
 
 
@@ -73,7 +73,7 @@ def load_run(config: dict[str, Any], root: str | Path, source: str = "config") -
         name: read_schema(root / "workflow" / "schemas" / f"{name}.schema.yaml")
         for name in ("config", "samples", "datasets")
     }
-    settings = with_defaults(config, schemas["config"])
+    settings = complete(config, schemas["config"])
     check(settings, schemas["config"], source)
     _check_settings(settings, source)
     for key in ("samples", "registry"):

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from emhniche.errors import InputError
-from emhniche.schema import check, nearest, with_defaults
+from emhniche.schema import check, complete, nearest
 
 WRITTEN_BY_THE_PIPELINE = (
     *("barcode", "cell_id", "label", "lineage", "cell_type", "confidence", "cluster"),
@@ -201,7 +201,7 @@ def _read_rows(
                 "separate fields by one tab, also empty ones"
             )
         given = {column: field for column, field in zip(header, fields, strict=True) if field}
-        row = with_defaults({key: _typed(given[key], schema, key) for key in given}, schema)
+        row = complete(given, schema)
         check(
             row,
             schema,
@@ -234,12 +234,6 @@ def _meant(column: str, absent: list[str]) -> str | None:
     plain = re.sub(r"(id|name)$", "", plain) or plain
     matches = difflib.get_close_matches(plain, absent, n=1, cutoff=0.8)
     return matches[0] if matches else None
-
-
-def _typed(field: str, schema: dict[str, Any], column: str) -> str | int:
-    """Turn the text of a field into the integer that the schema wants, where it is one."""
-    wanted = schema["properties"].get(column, {}).get("type")
-    return int(field) if wanted == "integer" and re.fullmatch(r"-?[0-9]+", field) else field
 
 
 def _refuse_repeats(path: str | Path, names: list[str], what: str) -> None:
