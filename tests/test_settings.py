@@ -1,0 +1,374 @@
+"""A run is complete and right, or one line says what is wrong with it."""
+
+import copy
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from emhniche.config_docs import render
+from emhniche.errors import InputError
+from emhniche.schema import complete, nearest, read_schema
+from emhniche.settings import Run, load_run, read_images
+from emhniche.sheet import parse_select, split_list
+
+ROOT = Path(__file__).resolve().parents[1]
+SHEET = """\
+sample\tdataset\tfile\tspecies\ttissue\tdonor\tcondition\tselect\tsex
+s1\tone\tone.h5ad\tmouse\tspleen\tm1\tcontrol\tmouse == 1\tmale
+s2\tone\tone.h5ad\tmouse\tspleen\tm2\tLPS\tmouse == 2; gate != "hemato lineages"\tmale
+b1\ttwo\tlocal.h5ad\tmouse\tbone marrow\t\t\t\t
+b2\ttwo\thttps://example.org/b2.h5ad\tmouse\tblood\tm3\t\t\t
+"""
+SCHEMA = "workflow/schemas/{}.schema.yaml"
+REGISTRY = f"""\
+dataset\tfile\turl\tbytes\tsha256\tlicence
+one\tone.h5ad\thttps://example.org/one.h5ad\t1024\t{"0f" * 32}\tCC-BY-4.0
+"""
+CONFIG = {"run": "test", "samples": "samples.tsv", "registry": "registry.tsv"}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a working directory with a good sample sheet, registry and counts file."""
+    monkeypatch.chdir(tmp_path)
+    Path("samples.tsv").write_text(SHEET, encoding="utf-8")
+    Path("registry.tsv").write_text(REGISTRY, encoding="utf-8")
+    Path("local.h5ad").touch()
+    return tmp_path
+
+
+def load(**changes: object) -> Run:
+    return load_run(CONFIG | changes, ROOT)
+
+
+def refusal(**changes: object) -> str:
+    """Return the message that a configuration is refused with; it must be one line."""
+    with pytest.raises(InputError) as caught:
+        load(**changes)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def edit(path: str, old: str, new: str) -> None:
+    text = Path(path).read_text(encoding="utf-8")
+    assert old in text
+    Path(path).write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_what_is_left_out_is_filled_in(project):
+    run = load()
+    samples = run.samples
+    assert run.name == "test"
+    assert run.species == "mouse"
+    assert samples.index.tolist() == ["s1", "s2", "b1", "b2"]
+    assert samples["niche"].tolist() == ["extramedullary", "extramedullary", "marrow", ""]
+    assert samples["donor"].tolist() == ["m1", "m2", "unknown:b1", "m3"]
+    assert samples["donor_known"].tolist() == [True, True, False, True]
+    assert samples["batch"].tolist() == ["s1", "s2", "b1", "b2"]
+    assert samples["study"].tolist() == ["one", "one", "two", "two"]
+    assert samples["format"].unique().tolist() == ["auto"]
+    assert samples["enrichment"].unique().tolist() == ["none"]
+    assert samples["age"].tolist() == [""] * 4
+    assert run.registry.at["one.h5ad", "bytes"] == 1024
+    assert run.config["qc"]["n_mads"] == 4.0
+    assert run.config["niche"]["contrasts"][0]["subset"] == {}
+    assert run.images["cpu"].startswith("docker://")
+
+
+def test_the_given_configuration_is_left_as_it_was(project):
+    given = CONFIG | {"qc": {"min_counts": {"floor": 7}}}
+    before = copy.deepcopy(given)
+    run = load_run(given, ROOT)
+    assert given == before
+    assert run.config["qc"]["min_counts"]["floor"] == 7
+    assert run.config["qc"]["min_counts"]["ceiling"] > 7
+
+
+def test_an_empty_section_has_all_defaults(project):
+    settings = load(qc=None).config
+    assert settings["qc"] == load().config["qc"]
+    assert list(settings) == list(read_schema(ROOT / SCHEMA.format("config"))["properties"])
+
+
+def test_numbers_that_come_as_text_are_numbers(project):
+    # YAML reads 8e-3 as text, and Snakemake reads all of --config 'qc={n_mads: 3}' as text
+    config = yaml.safe_load("{integrate: {scvi: {peak_rate: 8e-3}}, qc: {n_mads: '3'}}")
+    settings = load(seed="5", **config).config
+    assert settings["integrate"]["scvi"]["peak_rate"] == 0.008
+    assert settings["qc"]["n_mads"] == 3
+    assert settings["seed"] == 5
+
+
+def test_further_columns_are_carried_along(project):
+    edit("samples.tsv", "\tsex\n", "\tsex\tbody_weight\n")
+    edit("samples.tsv", "male\n", "male\t21 g\n")
+    edit("samples.tsv", "\t\t\t\n", "\t\t\t\t\n")
+    assert load().samples["body_weight"].tolist() == ["21 g", "21 g", "", ""]
+
+
+def test_windows_line_ends_blank_lines_and_spaces_do_no_harm(project):
+    text = SHEET.replace("\tspleen", "\t spleen ").replace("\n", "\r\n") + "\r\n\t\t\r\n"
+    Path("samples.tsv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    expected = load().samples["tissue"].tolist()
+    assert expected == ["spleen", "spleen", "bone marrow", "blood"]
+
+
+def test_the_niche_contrast_is_left_out_without_both_niches(project):
+    edit("samples.tsv", "bone marrow", "liver")
+    assert load().config["niche"]["contrasts"] == []
+
+
+def test_files_are_found_beside_the_snakefile(project):
+    assert load().config["resources"]["panel"] == str(ROOT / "resources" / "panel.tsv")
+    Path("resources").mkdir()
+    shutil.copy(ROOT / "resources" / "panel.tsv", "resources/panel.tsv")
+    assert load().config["resources"]["panel"] == "resources/panel.tsv"
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"qcc": {}}, ["config: qcc", "unknown key", "'qc'"]),
+        ({"qc": {"n_mad": 4}}, ["qc.n_mad", "unknown key", "'n_mads'"]),
+        ({"integrate": {"scvi": {"epoch": 4}}}, ["integrate.scvi.epoch", "'epochs'"]),
+        ({"qc": {"n_mads": "four"}}, ["qc.n_mads", "'four' is not a number", "4.0"]),
+        ({"qc": {"n_mads": 0}}, ["qc.n_mads", "0 is out of range", "above 0"]),
+        ({"qc": {"min_counts": {"floor": 900}}}, ["qc.min_counts", "floor 900", "ceiling"]),
+        ({"qc": 3}, ["config: qc", "3 is not a section of keys"]),
+        ({"integrate": {"methods": ["scvj"]}}, ["integrate.methods[0]", "'scvj'", "'scvi'"]),
+        ({"integrate": {"methods": []}}, ["integrate.methods", "the list is empty"]),
+        (
+            {"integrate": {"methods": ["pca"], "primary": "scvi"}},
+            ["integrate.primary", "'scvi' is not among", "pca"],
+        ),
+        ({"integrate": {"batch_key": "tissue"}}, ["batch_key", "tissue must never be a batch"]),
+        ({"integrate": {"batch_key": "arm"}}, ["batch_key", "arm must never be a batch"]),
+        ({"integrate": {"batch_key": "bacth"}}, ["batch_key", "no column 'bacth'", "'batch'"]),
+        ({"run": "a/b"}, ["config: run", "'a/b' cannot be used", "letters"]),
+        ({"run": True}, ["config: run", "True is not text", "quotes"]),
+        ({"samples": "absent.tsv"}, ["config: samples", "'absent.tsv' does not exist"]),
+        ({"registry": "absent.tsv"}, ["config: registry", "'absent.tsv' does not exist"]),
+        ({"resources": {"panel": "p.tsv"}}, ["config: resources.panel", "'p.tsv' does not exist"]),
+        ({"seed": -1}, ["config: seed", "at least 0"]),
+    ],
+)
+def test_a_wrong_setting_is_named(project, changes, parts):
+    message = refusal(**changes)
+    assert all(part in message for part in parts), message
+
+
+def test_a_needed_setting_is_asked_for(project):
+    with pytest.raises(InputError, match=r"^mine.yaml: samples: missing; the sample sheet"):
+        load_run({"run": "test"}, ROOT, source="mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("contrast", "parts"),
+    [
+        ({"factor": "conditions"}, ["no column 'conditions'", "did you mean 'condition'"]),
+        ({"test": "LSP"}, ["no sample has 'condition' = 'LSP'", "did you mean 'LPS'"]),
+        ({"reference": "LPS"}, ["both 'LPS'"]),
+        ({"subset": {"dataset": "three"}}, ["subset", "'dataset' = 'three'", "one, two"]),
+        ({"subset": {"dataset": "two"}}, ["no sample has 'condition' = 'LPS'"]),
+        ({"refrence": "x"}, ["unknown key", "'reference'"]),
+        ({"name": "a b"}, ["niche.contrasts[0].name", "'a b' cannot be used"]),
+    ],
+)
+def test_a_contrast_names_columns_and_levels_that_exist(project, contrast, parts):
+    good = {"name": "lps", "factor": "condition", "test": "LPS", "reference": "control"}
+    assert load(niche={"contrasts": [good]}).config["niche"]["contrasts"][0]["name"] == "lps"
+    message = refusal(niche={"contrasts": [good | contrast]})
+    assert all(part in message for part in parts), message
+
+
+def test_contrasts_have_names_of_their_own(project):
+    contrast = {"name": "lps", "factor": "condition", "test": "LPS", "reference": "control"}
+    assert "name used twice" in refusal(niche={"contrasts": [contrast, contrast]})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ("\ttissue", "\ttisue", ["column 'tisue'", "did you mean 'tissue'"]),
+        ("\tdonor", "\tDonor ID", ["column 'Donor ID'", "did you mean 'donor'"]),
+        ("\tdataset", "\tcohort", ["column 'dataset' is missing", "needs sample, dataset"]),
+        ("\tsex", "\tdonor", ["column 'donor': named 2 times"]),
+        ("\tsex", "\tlineage", ["column 'lineage'", "pipeline writes it"]),
+        ("\tsex", "\t", ["line 1", "no name"]),
+        ("s2\t", "s1\t", ["sample 's1'", "named 2 times"]),
+        ("s2\t", "s 2\t", ["sample 's 2': sample", "cannot be used", "letters"]),
+        ("s2\t", "\t", ["line 3: sample: missing"]),
+        ("bone marrow", "bone marow", ["'b1': tissue: 'bone marow'", "did you mean 'bone marrow'"]),
+        ("blood", "brain", ["'b2': tissue: 'brain' is not allowed", "spleen"]),
+        ("mouse\tblood", "Mus\tblood", ["'b2': species: 'Mus'", "mouse, human"]),
+        ("mouse\tblood", "human\tblood", ["'b2': species: human in a run of mouse"]),
+        (
+            "2\tLPS\tmouse == 2",
+            "2\tLPS\tmouse = 2",
+            ["'s2': select: 'mouse = 2'", "column == value"],
+        ),
+        ("local.h5ad", "one.h5", ["'b1': file: 'one.h5'", "did you mean 'one.h5ad'"]),
+        ("local.h5ad", "", ["'b1': file: missing", "where the counts are"]),
+        ("local.h5ad", ";", ["'b1': file: names no file"]),
+        ("m2\tLPS", "m2", ["line 3", "8 fields under 9 columns"]),
+    ],
+)
+def test_a_wrong_sample_sheet_is_refused(project, old, new, parts):
+    edit("samples.tsv", old, new)
+    message = refusal()
+    assert message.startswith("samples.tsv: ")
+    assert all(part in message for part in parts), message
+
+
+def test_a_donor_has_one_sex(project):
+    edit("samples.tsv", "m2\tLPS", "m1\tLPS")
+    assert load().samples["donor"].tolist() == ["m1", "m1", "unknown:b1", "m3"]
+    edit("samples.tsv", '"hemato lineages"\tmale', '"hemato lineages"\tfemale')
+    assert "donor 'm1': both male and female" in refusal()
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("", "empty; the first line must name the columns"),
+        (SHEET.splitlines()[0] + "\n", "a header and no row"),
+        (SHEET.replace("\t", ","), "separate the columns by tabs"),
+    ],
+)
+def test_what_is_no_table_is_refused(project, text, part):
+    Path("samples.tsv").write_text(text, encoding="utf-8")
+    assert part in refusal()
+
+
+def test_a_binary_file_is_no_sheet(project):
+    Path("samples.tsv").write_bytes(b"\x89HDF\r\n\x1a\n\xff\xfe")
+    assert "not a text table" in refusal()
+
+
+def with_column(name: str, values: list[str]) -> None:
+    """Add a column to the sheet."""
+    table = pd.read_csv("samples.tsv", sep="\t", dtype=str, keep_default_na=False)
+    table.assign(**{name: values}).to_csv("samples.tsv", sep="\t", index=False)
+
+
+def test_niche_is_as_given_unless_the_tissue_says_otherwise(project):
+    with_column("niche", ["", "", "", "extramedullary"])
+    assert load().samples["niche"].tolist()[3] == "extramedullary"
+    with_column("niche", ["marrow", "", "", ""])
+    assert "sample 's1': niche: 'marrow' contradicts tissue 'spleen'" in refusal()
+
+
+def test_labels_name_one_column(project):
+    with_column("labels", ["cell_type", "", "", ""])
+    assert load().samples["labels"].tolist()[0] == "cell_type"
+    with_column("labels", ["cell_type == B", "", "", ""])
+    assert "sample 's1': labels: 'cell_type == B' is not a column name" in refusal()
+
+
+def test_batches_that_are_the_tissues_are_refused(project):
+    with_column("batch", ["x", "x", "y", "z"])
+    message = refusal()
+    assert message.startswith("samples.tsv: column 'batch': its groups are the tissues")
+    assert "tissue must never be a batch" in message
+
+
+def test_batches_that_are_the_niches_are_refused(project):
+    with_column("batch", ["x", "x", "y", "z"])
+    edit("samples.tsv", "spleen\tm1", "liver\tm1")
+    assert "its groups are the niches" in refusal()
+
+
+def test_batches_finer_or_other_than_the_tissues_are_taken(project):
+    with_column("batch", ["x", "x", "x", "z"])
+    assert load().samples["batch"].tolist() == ["x", "x", "x", "z"]
+
+
+def test_a_library_alone_in_its_tissue_is_a_batch(project):
+    # two libraries, each the only one of its tissue: that batch and tissue coincide is in the data
+    lines = SHEET.splitlines(keepends=True)
+    Path("samples.tsv").write_text(lines[0] + lines[1] + lines[3], encoding="utf-8")
+    assert load().samples["batch"].tolist() == ["s1", "b1"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part"),
+    [
+        ("0f" * 32, "0f" * 31, "file 'one.h5ad': sha256: "),
+        ("0f" * 32, "0G" * 32, "64 digits"),
+        ("\t1024\t", "\t0\t", "file 'one.h5ad': bytes: 0 is out of range; it must be above 0"),
+        ("\t1024\t", "\t1 kB\t", "bytes: '1 kB' is not a whole number"),
+        ("https://example.org/one", "example.org/one", "url: 'example.org/one.h5ad' cannot be"),
+        ("\tsha256", "\tsha265", "column 'sha265': unknown; did you mean 'sha256'?"),
+        ("\tbytes", "\tsize", "column 'bytes' is missing"),
+    ],
+)
+def test_a_malformed_registry_is_refused(project, old, new, part):
+    edit("registry.tsv", old, new)
+    message = refusal()
+    assert message.startswith("registry.tsv: ")
+    assert part in message, message
+
+
+def test_a_file_is_registered_once(project):
+    with Path("registry.tsv").open("a", encoding="utf-8") as lines:
+        lines.write(REGISTRY.splitlines(keepends=True)[1])
+    assert "registry.tsv: file 'one.h5ad': named 2 times" in refusal()
+
+
+def test_selections_are_read():
+    assert parse_select("") == []
+    assert parse_select("a == 1; b c != 'x y' ;") == [("a", "==", "1"), ("b c", "!=", "x y")]
+    assert parse_select("gate == CD11c+(2hr_LPS)") == [("gate", "==", "CD11c+(2hr_LPS)")]
+    for wrong in ("a", "a = 1", "a === 1", "== 1", "a ==", "a > 1"):
+        with pytest.raises(InputError, match="is no condition"):
+            parse_select(wrong)
+
+
+def test_lists_are_split():
+    assert split_list(" a.h5ad ; b.tsv;") == ["a.h5ad", "b.tsv"]
+
+
+def test_the_nearest_name_is_offered():
+    assert nearest("Tisue", ["tissue", "donor"]) == "did you mean 'tissue'?"
+    assert nearest("zzz", ["tissue", "", "donor"]) == "use one of: tissue, donor"
+
+
+def test_defaults_do_not_leak_between_runs():
+    schema = {"type": "object", "properties": {"a": {"type": "array", "items": {}, "default": []}}}
+    complete({}, schema)["a"].append(1)
+    assert complete({}, schema) == {"a": []}
+
+
+def test_an_image_is_a_name_a_digest_or_a_local_file(tmp_path):
+    local = tmp_path / "cpu.sif"
+    local.touch()
+    entries = {
+        "cpu": {"image": str(local), "digest": ""},
+        "gpu": {"image": "ghcr.io/o/gpu:1", "digest": ""},
+        "report": {"image": "ghcr.io/o/report:1", "digest": "sha256:" + "a" * 64},
+    }
+    (tmp_path / "images.yaml").write_text(yaml.safe_dump(entries), encoding="utf-8")
+    images = read_images(tmp_path / "images.yaml")
+    assert images["cpu"] == str(local)
+    assert images["gpu"] == "docker://ghcr.io/o/gpu:1"
+    assert images["report"] == "docker://ghcr.io/o/report:1@sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "public.yaml"])
+def test_the_shipped_runs_are_right(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    config = yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8"))
+    run = load_run(config, ROOT, source=name)
+    assert set(run.samples["niche"]) == {"marrow", "extramedullary"}
+    assert {name for text in run.samples["file"] for name in split_list(text)} <= set(
+        run.registry.index
+    )
+
+
+def test_the_documentation_is_what_the_schemas_say():
+    written = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
+    assert written == render(ROOT), "run `make docs`"
