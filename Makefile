@@ -43,7 +43,7 @@ format: $(READY) ## put code and rules into shape
 
 docs: $(READY) ## write what is generated: config/README.md and envs/*/environment.yaml
 	$(BIN)/python -m emhniche.config_docs
-	$(BIN)/python envs/pin.py
+	$(BIN)/python -m emhniche.environments
 
 unlock: $(READY) ## take away the lock that a crashed run left
 	$(SNAKEMAKE) --unlock

@@ -1,0 +1,75 @@
+"""Which software does each purpose need, and in which versions?
+
+``envs/<purpose>/packages.txt`` names the packages; ``uv.lock`` has their versions. From the two,
+``python -m emhniche.environments`` (or ``make docs``) writes ``envs/<purpose>/environment.yaml``
+for conda. The images are built from the same two files by ``envs/install.sh``.
+"""
+
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PURPOSES = ("cpu", "gpu", "report")
+
+_PYTHON = "3.12"
+_CONDA_NAMES = {"igraph": "python-igraph", "matplotlib": "matplotlib-base", "torch": "pytorch"}
+"""Conda's names, where they differ from those of the Python Package Index."""
+
+_ONLY_PYPI = ("pyucell",)
+"""Packages that no conda channel has."""
+
+
+def render(purpose: str, root: str | Path = ROOT) -> str:
+    """Return the text of a conda environment.
+
+    Parameters
+    ----------
+    purpose
+        One of :data:`PURPOSES`.
+    root
+        Folder of ``uv.lock`` and ``envs``.
+
+    Returns
+    -------
+    str
+        YAML with the version of every package that ``uv.lock`` has.
+    """
+    lock = tomllib.loads((Path(root) / "uv.lock").read_text(encoding="utf-8"))
+    versions = {package["name"]: package["version"] for package in lock["package"]}
+    conda, pypi = [], []
+    for name in packages(purpose, root):
+        if name in _ONLY_PYPI:
+            pypi.append(f"      - {name}=={versions[name]}")
+        else:
+            conda.append(f"  - {_CONDA_NAMES.get(name, name)}={versions[name]}")
+    lines = [
+        "# Written by `make docs` from packages.txt and uv.lock: edit those, not this file.",
+        "channels:",
+        "  - conda-forge",
+        "  - bioconda",
+        "  - nodefaults",
+        "dependencies:",
+        f"  - python={_PYTHON}",
+        *conda,
+    ]
+    if pypi:
+        lines += ["  - pip", "  - pip:", *pypi]
+    return "\n".join(lines) + "\n"
+
+
+def packages(purpose: str, root: str | Path = ROOT) -> list[str]:
+    """Return the packages of a purpose, by their names on the Python Package Index."""
+    text = (Path(root) / "envs" / purpose / "packages.txt").read_text(encoding="utf-8")
+    return text.split()
+
+
+def main() -> None:
+    """Write the conda environment of every purpose."""
+    for purpose in PURPOSES:
+        path = ROOT / "envs" / purpose / "environment.yaml"
+        path.write_text(render(purpose), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
