@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
+from anndata.io import read_elem
 from scipy import sparse
 
 CELL_ID = "cell_id"
@@ -98,6 +100,12 @@ def write_h5ad(adata: ad.AnnData, path: str | Path) -> None:
 def read_h5ad(path: str | Path) -> ad.AnnData:
     """Read an ``.h5ad`` file into memory."""
     return ad.read_h5ad(path)
+
+
+def read_obs(path: str | Path) -> pd.DataFrame:
+    """Read only the cells' table of an ``.h5ad`` file, indexed by ``cell_id``."""
+    with h5py.File(path) as store:
+        return read_elem(store["obs"])
 
 
 def as_counts(matrix: sparse.spmatrix | sparse.sparray | np.ndarray) -> sparse.csr_matrix:

@@ -1,0 +1,20 @@
+"""Rule `annotate`: name the clusters."""
+
+from emhniche.logs import job_log
+
+with job_log(snakemake.log[0]):
+    from emhniche import io
+    from emhniche.annotate import annotate_clusters
+    from emhniche.resources import load_lineages
+
+    clusters = io.read_table(snakemake.input.clusters).set_index(io.CELL_ID)["cluster"]
+    annotation, named, markers = annotate_clusters(
+        io.read_h5ad(snakemake.input.cells),
+        clusters,
+        load_lineages(snakemake.input.lineages, snakemake.params.species),
+        seed=snakemake.params.seed,
+        **snakemake.params.settings,
+    )
+    io.write_table(annotation, snakemake.output.annotation)
+    io.write_table(named, snakemake.output.clusters)
+    io.write_table(markers, snakemake.output.markers)

@@ -1,0 +1,321 @@
+"""Which barcodes of a library are cells worth keeping, and what is lost by dropping the others?
+
+One cut-off for a whole blood tissue deletes its neutrophils and erythroid cells, which hold little
+RNA. So the barcodes are first grouped and given a coarse lineage; thresholds are then set within
+each lineage, from its own median and MAD, between a floor and a ceiling.
+"""
+
+import logging
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scanpy as sc
+from scipy import sparse
+
+from emhniche.ambient import explained_by_ambient
+from emhniche.doublets import Doublets, find_doublets
+from emhniche.errors import InputError
+from emhniche.lineage import UNRESOLVED, group_rates, name_groups
+from emhniche.neighbors import leiden, shared_graph
+from emhniche.qc_metrics import barcode_metrics
+from emhniche.qc_thresholds import first_failure, lineage_thresholds
+
+N_AMBIENT_GENES = 60
+"""Genes explained by ambient RNA that a sample's page lists at most."""
+
+COARSE_MIN_SCORE = 0.2
+"""A marker set must score this to name a group of barcodes (:mod:`emhniche.lineage`)."""
+
+logger = logging.getLogger(__name__)
+
+
+def qc_sample(
+    counts: ad.AnnData,
+    markers: pd.DataFrame,
+    *,
+    sample: str,
+    chemistry: str,
+    n_mads: float,
+    min_counts: dict,
+    min_genes: dict,
+    max_pct_mito: dict,
+    min_lineage_cells: int,
+    min_cells: int,
+    doublets: dict,
+    seed: int,
+) -> tuple[pd.DataFrame, dict]:
+    """Decide for each barcode of one library whether it is kept, and why not.
+
+    Parameters
+    ----------
+    counts
+        Barcodes x genes, raw integer counts; ``obs["label"]`` is carried along if present.
+    markers
+        Lineage marker sets (columns ``set``, ``positive``, ``negative``).
+    sample
+        Name of the sample, for messages.
+    chemistry
+        Library chemistry; sorted plates are not searched for doublets.
+    n_mads
+        Distance of the thresholds from the lineage's median, in scaled MADs.
+    min_counts, min_genes, max_pct_mito
+        ``{"floor": x, "ceiling": y}``: bounds of the thresholds on UMIs, genes and mitochondrial
+        per cent.
+    min_lineage_cells
+        A lineage with fewer barcodes has too little to estimate a MAD from: it gets the mildest
+        threshold that the bounds allow.
+    min_cells
+        A sample that keeps fewer cells gets the verdict ``warn``.
+    doublets
+        ``method``, ``min_cells`` and ``expected_rate`` of :func:`emhniche.doublets.find_doublets`.
+    seed
+        Seed of grouping and doublet simulation.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        One row a barcode, in order: ``barcode``, metrics, ``doublet_score``, ``ambient``,
+        ``lineage``, ``keep``, ``reason``.
+    summary : dict
+        What ``qc.json`` holds: verdict, losses by reason and lineage, thresholds, warnings.
+
+    Raises
+    ------
+    InputError
+        When no barcode is left.
+    """
+    table = barcode_metrics(counts)
+    plausible = within_bounds(table, min_counts=min_counts, min_genes=min_genes, mito=max_pct_mito)
+    table["lineage"] = coarse_lineage(counts, markers, plausible, seed=seed)
+    thresholds = lineage_thresholds(
+        table,
+        n_mads=n_mads,
+        bounds={"n_counts": min_counts, "n_genes": min_genes, "pct_mito": max_pct_mito},
+        min_lineage_cells=min_lineage_cells,
+    )
+    reason = first_failure(table, thresholds)
+    table["ambient"], ambient_genes = ambient_by_lineage(counts, table["lineage"])
+    found = find_doublets(counts, (reason == "").to_numpy(), chemistry=chemistry, seed=seed, **doublets)
+    table["doublet_score"] = found.scores
+    table["reason"] = reason.mask((reason == "") & found.called, "doublet")
+    table["keep"] = table["reason"] == ""
+    if not table["keep"].any():
+        raise InputError(
+            f"sample {sample}: no cell is left of {len(table)} barcodes "
+            f"({_worst(table)}); lower the floors under qc in the config or remove the sample"
+        )
+    summary = summarise(table, thresholds, found, sample=sample, min_cells=min_cells)
+    summary["ambient_genes"] = ambient_genes.to_dict("records")
+    return table[COLUMNS], summary
+
+
+COLUMNS = [
+    "barcode",
+    "n_counts",
+    "n_genes",
+    "pct_mito",
+    "pct_ribo",
+    "pct_hb",
+    "complexity",
+    "doublet_score",
+    "ambient",
+    "lineage",
+    "keep",
+    "reason",
+]
+
+
+def within_bounds(
+    table: pd.DataFrame, *, min_counts: dict, min_genes: dict, mito: dict
+) -> np.ndarray:
+    """Tell which barcodes can be cells at all: those that the mildest thresholds would keep.
+
+    Debris (few genes, almost only mitochondrial RNA) would otherwise form groups of its own.
+
+    Parameters
+    ----------
+    table
+        Barcodes with metrics.
+    min_counts, min_genes, mito
+        Bounds of the thresholds.
+
+    Returns
+    -------
+    numpy.ndarray
+        One bool a barcode.
+    """
+    shallow = (table["n_counts"] < min_counts["floor"]) | (table["n_genes"] < min_genes["floor"])
+    return ~(shallow | (table["pct_mito"] > mito["ceiling"])).to_numpy()
+
+
+def coarse_lineage(
+    counts: ad.AnnData, markers: pd.DataFrame, plausible: np.ndarray, *, seed: int
+) -> np.ndarray:
+    """Group the plausible barcodes of one library and give each group a lineage.
+
+    Parameters
+    ----------
+    counts
+        Barcodes x genes, raw counts.
+    markers
+        Lineage marker sets.
+    plausible
+        One bool a barcode; the others are ``unresolved``.
+    seed
+        Seed of components and graph partition.
+
+    Returns
+    -------
+    numpy.ndarray
+        One lineage name a barcode.
+    """
+    lineage = np.full(counts.n_obs, UNRESOLVED, dtype=object)
+    if not plausible.any():
+        return lineage
+    library = ad.AnnData(counts.X[plausible].copy(), var=pd.DataFrame(index=counts.var_names))
+    groups = _coarse_groups(library.copy(), seed=seed)
+    genes = pd.concat([markers["positive"], markers["negative"]]).explode().dropna()
+    named = name_groups(
+        group_rates(library, groups, genes),
+        markers,
+        min_score=COARSE_MIN_SCORE,
+        min_confidence=0.0,
+        n_resamples=1,
+        seed=seed,
+    )
+    lineage[plausible] = named["best"].reindex(groups).to_numpy()
+    return lineage
+
+
+def ambient_by_lineage(
+    counts: ad.AnnData, lineage: pd.Series
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Estimate how much of each lineage's RNA is soup, and which genes the soup brings.
+
+    Without empty droplets the library's own average profile stands in for the soup.
+
+    Parameters
+    ----------
+    counts
+        Barcodes x genes, raw counts.
+    lineage
+        Coarse lineage of each barcode.
+
+    Returns
+    -------
+    share : numpy.ndarray
+        Estimated ambient share of the counts of each barcode's lineage; NaN with one lineage only,
+        where there is nothing to tell soup from a cell's own RNA.
+    genes : pandas.DataFrame
+        Genes explained by ambient RNA: ``gene``, ``lineage``, ``counts``, ``cells_detected``,
+        ``n_cells``, ``top_source``, most counts first, at most :data:`N_AMBIENT_GENES`.
+    """
+    columns = ["gene", "lineage", "counts", "cells_detected", "n_cells", "top_source"]
+    names, codes = np.unique(lineage.to_numpy(dtype=str), return_inverse=True)
+    named = names != UNRESOLVED
+    if named.sum() < 2:
+        return np.full(len(lineage), np.nan), pd.DataFrame(columns=columns)
+    member = sparse.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))))
+    pooled = pd.DataFrame((member @ counts.X).toarray(), index=names, columns=counts.var_names)
+    profile = pooled.sum() / pooled.to_numpy().sum()
+    judged = explained_by_ambient(pooled.loc[named], profile)
+    share = judged.drop_duplicates("group").set_index("group")["contamination"]
+    flagged = judged[judged["ambient"]].sort_values(["counts", "gene"], ascending=[False, True])
+    flagged = flagged.head(N_AMBIENT_GENES).rename(columns={"group": "lineage"})
+    detected = pd.DataFrame((member @ (counts.X > 0)).toarray(), names, counts.var_names)
+    sizes = dict(zip(names, np.bincount(codes), strict=True))
+    pairs = list(zip(flagged["lineage"], flagged["gene"], strict=True))
+    flagged["cells_detected"] = [int(detected.at[pair]) for pair in pairs]
+    flagged["n_cells"] = [int(sizes[name]) for name, _ in pairs]
+    return share.reindex(lineage.to_numpy()).to_numpy(), flagged[columns]
+
+
+def summarise(
+    table: pd.DataFrame, thresholds: pd.DataFrame, found: Doublets, *, sample: str, min_cells: int
+) -> dict:
+    """Collect what the sample's page says, as plain data.
+
+    Parameters
+    ----------
+    table
+        Barcodes with ``lineage``, ``keep`` and ``reason``.
+    thresholds
+        From :func:`lineage_thresholds`.
+    found
+        Doublets of the library.
+    sample
+        Its name.
+    min_cells
+        Fewest kept cells for the verdict ``pass``.
+
+    Returns
+    -------
+    dict
+        The content of ``qc.json``; NaN where a metric was not measured.
+    """
+    kept = table[table["keep"]]
+    lineages = [
+        {
+            "lineage": lineage,
+            "n_in": len(group),
+            "n_kept": int(group["keep"].sum()),
+            "removed": _losses(group),
+        }
+        for lineage, group in table.groupby("lineage", sort=True)
+    ]
+    warnings = [text for text in map(_lineage_warning, lineages) if text]
+    if len(kept) < min_cells:
+        warnings.insert(0, f"{len(kept)} cells kept, fewer than {min_cells}")
+    metrics = ["n_counts", "n_genes", "pct_mito", "pct_ribo", "pct_hb", "complexity"]
+    return {
+        "sample": sample,
+        "verdict": "warn" if warnings else "pass",
+        "verdict_reason": "; ".join(warnings),
+        "n_in": len(table),
+        "n_kept": len(kept),
+        "removed": _losses(table),
+        "thresholds": thresholds.to_dict("records"),
+        "lineages": lineages,
+        "medians": kept[metrics].median().to_dict(),
+        "doublets": {
+            "status": found.status,
+            "reason": found.reason,
+            "threshold": found.threshold,
+            "n_called": int(found.called.sum()),
+        },
+        "warnings": warnings,
+    }
+
+
+def _coarse_groups(library: ad.AnnData, *, seed: int) -> np.ndarray:
+    """Leiden groups of one library's barcodes; one group where there are too few to divide."""
+    if library.n_obs < 60:
+        return np.zeros(library.n_obs, dtype=int).astype(str)
+    sc.pp.filter_genes(library, min_cells=3)
+    sc.pp.normalize_total(library, target_sum=1e4)
+    sc.pp.log1p(library)
+    sc.pp.highly_variable_genes(library, n_top_genes=min(1000, library.n_vars), flavor="seurat")
+    library = library[:, library.var["highly_variable"]].copy()
+    sc.pp.scale(library, max_value=10)
+    sc.pp.pca(library, n_comps=min(20, library.n_obs - 1, library.n_vars - 1), random_state=seed)
+    graph = shared_graph(library.obsm["X_pca"], n_neighbors=10)
+    return leiden(graph, resolution=1.0, seed=seed, n_iterations=2)
+
+
+def _losses(table: pd.DataFrame) -> dict[str, int]:
+    counts = table.loc[~table["keep"], "reason"].value_counts()
+    return {reason: int(counts[reason]) for reason in sorted(counts.index)}
+
+
+def _lineage_warning(row: dict) -> str:
+    """A sentence when a lineage of some size loses most of its barcodes."""
+    lost = row["n_in"] - row["n_kept"]
+    if row["lineage"] == UNRESOLVED or row["n_in"] < 10 or lost / row["n_in"] < 0.5:
+        return ""
+    most = max(row["removed"], key=row["removed"].get)
+    return f"{row['lineage']}: {100 * lost / row['n_in']:.0f} % removed, most by {most}"
+
+
+def _worst(table: pd.DataFrame) -> str:
+    return ", ".join(f"{n} by {reason}" for reason, n in _losses(table).items())

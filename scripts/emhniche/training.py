@@ -1,0 +1,114 @@
+"""The training recipe for scVI: a one-cycle learning rate, a history and a line an epoch."""
+
+import logging
+
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import Callback
+from scvi.train import TrainingPlan
+
+from emhniche.errors import InputError
+
+WARM_UP = 0.2
+"""Share of the steps over which the rate rises to its peak."""
+
+logger = logging.getLogger(__name__)
+
+
+class OneCyclePlan(TrainingPlan):
+    """scvi-tools' training plan with a learning rate that changes at each step.
+
+    The rate starts at a tenth of ``lr``, peaks at ``lr`` after :data:`WARM_UP` of the steps and ends
+    at a thousandth of it (Smith & Topin 2018, arXiv 1708.07120).
+    """
+
+    def configure_optimizers(self) -> dict:
+        """Build the optimiser and its schedule over all steps of the training."""
+        parameters = [item for item in self.module.parameters() if item.requires_grad]
+        optimizer = torch.optim.Adam(
+            parameters, lr=self.lr, eps=self.eps, weight_decay=self.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=self.lr,
+            total_steps=int(self.trainer.estimated_stepping_batches),
+            pct_start=WARM_UP,
+            div_factor=10,
+            final_div_factor=100,
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+class EpochLog(Callback):
+    """Write one line an epoch to the log, so that a long training can be followed."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def on_train_epoch_end(self, trainer, plan) -> None:
+        """Log the epoch's number and its evidence bound."""
+        bound = trainer.callback_metrics.get("elbo_train")
+        value = float("nan") if bound is None else float(bound)
+        logger.info("epoch %d of %d, elbo %.1f", trainer.current_epoch + 1, self.epochs, value)
+
+
+def pick_accelerator(wanted: str) -> str:
+    """Turn the setting into what Lightning takes, and say which device it is.
+
+    Parameters
+    ----------
+    wanted
+        ``auto`` (a GPU when there is one), ``gpu`` or ``cpu``.
+
+    Returns
+    -------
+    str
+        ``cuda``, ``mps`` or ``cpu``.
+
+    Raises
+    ------
+    InputError
+        When ``gpu`` is asked for and there is none.
+    """
+    found = "cpu"
+    if torch.cuda.is_available():
+        found = "cuda"
+    elif torch.backends.mps.is_available():
+        found = "mps"
+    if wanted == "gpu" and found == "cpu":
+        raise InputError(
+            "config: integrate.accelerator: gpu is asked for and this machine shows none; "
+            "use auto or cpu"
+        )
+    device = "cpu" if wanted == "cpu" else found
+    logger.info("accelerator: %s", device)
+    return device
+
+
+def history_table(history: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Join scvi-tools' history into one table.
+
+    Parameters
+    ----------
+    history
+        Metric -> one-column table indexed by epoch (or step).
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``epoch`` from 1 and one column a metric kept per epoch.
+    """
+    names = [
+        f"{metric}_{part}"
+        for metric in ("elbo", "reconstruction_loss", "kl_local")
+        for part in ("train", "validation")
+    ]
+    columns = [*names, "kl_weight"]
+    table = pd.DataFrame(
+        {name: history[name].iloc[:, 0].astype(float) for name in columns if name in history}
+    )
+    table.insert(0, "epoch", range(1, len(table) + 1))
+    return table

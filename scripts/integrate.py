@@ -1,0 +1,23 @@
+"""Rules `integrate_*`: place the cells in a latent space by one method."""
+
+from emhniche.logs import job_log
+
+with job_log(snakemake.log[0]):
+    from pathlib import Path
+
+    from emhniche import io
+    from emhniche.integrate import integrate
+
+    found = integrate(
+        io.read_h5ad(snakemake.input[0]),
+        method=snakemake.wildcards.method,
+        n_latent=snakemake.params.n_latent,
+        batch_key=snakemake.params.batch_key,
+        seed=snakemake.params.seed,
+        threads=snakemake.threads,
+        **snakemake.params.settings,
+    )
+    if found.save:
+        found.save(Path(snakemake.output.model))
+        io.write_table(found.history, snakemake.output.history)
+    io.write_table(found.latent, snakemake.output.latent)

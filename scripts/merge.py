@@ -1,0 +1,20 @@
+"""Rule `merge`: write the kept cells of all samples into one file."""
+
+from emhniche.logs import job_log
+
+with job_log(snakemake.log[0]):
+    import pandas as pd
+
+    from emhniche.merge import Part, merge_samples
+    from emhniche.resources import load_panel, load_signatures
+
+    species = snakemake.params.species
+    sheet = pd.DataFrame.from_dict(snakemake.params.sheet, orient="index")
+    merge_samples(
+        list(map(Part, sheet.index, snakemake.input.counts, snakemake.input.qc)),
+        sheet,
+        snakemake.output[0],
+        panel=load_panel(snakemake.input.panel, species),
+        signatures=load_signatures(snakemake.input.signatures, species),
+        **snakemake.params.settings,
+    )

@@ -1,0 +1,21 @@
+"""Rule `qc`: decide which barcodes of one sample are kept."""
+
+from emhniche.logs import job_log
+
+with job_log(snakemake.log[0]):
+    from emhniche import io
+    from emhniche.lineage import marker_sets
+    from emhniche.qc import qc_sample
+    from emhniche.resources import load_lineages
+
+    lineages = load_lineages(snakemake.input.lineages, snakemake.params.species)
+    table, summary = qc_sample(
+        io.read_h5ad(snakemake.input.counts),
+        marker_sets(lineages, finer=False),
+        sample=snakemake.wildcards.sample,
+        chemistry=snakemake.params.chemistry,
+        seed=snakemake.params.seed,
+        **snakemake.params.settings,
+    )
+    io.write_table(table, snakemake.output.table)
+    io.write_json(summary, snakemake.output.summary)

@@ -1,0 +1,35 @@
+"""Names of the clusters.
+
+In: ``cells.h5ad``, clusters and the lineage markers. Out: ``annotation.parquet`` (each cell),
+``clusters.tsv`` (each cluster, with its confidence and runner-up) and ``markers.tsv``.
+"""
+
+
+rule annotate:
+    """Name each cluster from its pooled counts."""
+    input:
+        cells="<results>/cells.h5ad",
+        clusters="<results>/cluster/clusters.parquet",
+        lineages=run.config["resources"]["lineages"],
+    output:
+        annotation="<results>/annotate/annotation.parquet",
+        clusters="<results>/annotate/clusters.tsv",
+        markers="<results>/annotate/markers.tsv",
+    params:
+        settings=run.config["annotate"],
+        species=run.species,
+        seed=run.config["seed"],
+    log:
+        "<logs>/annotate/annotate.log",
+    benchmark:
+        "<benchmarks>/annotate/annotate.tsv"
+    threads: 1
+    resources:
+        mem_mb=2500,
+        runtime=60,
+    conda:
+        "../../envs/cpu/environment.yaml"
+    container:
+        run.images["cpu"]
+    script:
+        "../../scripts/annotate.py"

@@ -1,0 +1,33 @@
+"""Clusters.
+
+In: the primary method's latent space. Out: ``graph.npz``, ``clusters.parquet``, ``umap.parquet`` and
+``stability.tsv``.
+"""
+
+
+rule cluster:
+    """Build the neighbour graph, cut it by Leiden and lay it out."""
+    input:
+        f"<results>/integration/{run.config['integrate']['primary']}/latent.parquet",
+    output:
+        graph="<results>/cluster/graph.npz",
+        clusters="<results>/cluster/clusters.parquet",
+        umap="<results>/cluster/umap.parquet",
+        stability="<results>/cluster/stability.tsv",
+    params:
+        settings=run.config["cluster"],
+        seed=run.config["seed"],
+    log:
+        "<logs>/cluster/cluster.log",
+    benchmark:
+        "<benchmarks>/cluster/cluster.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    conda:
+        "../../envs/cpu/environment.yaml"
+    container:
+        run.images["cpu"]
+    script:
+        "../../scripts/cluster.py"

@@ -1,0 +1,94 @@
+"""Latent spaces.
+
+In: ``cells.h5ad``. Out: for each method ``latent.parquet``, for scVI also its model and history; and
+``metrics.tsv``, which sets each method between floor and ceiling.
+"""
+
+
+rule integrate_scvi:
+    """Train scVI on raw counts with the library as batch."""
+    input:
+        "<results>/cells.h5ad",
+    output:
+        latent="<results>/integration/{method}/latent.parquet",
+        history="<results>/integration/{method}/history.tsv",
+        model=directory("<results>/integration/{method}/model"),
+    wildcard_constraints:
+        method="scvi",
+    params:
+        settings=run.config["integrate"]["scvi"],
+        n_latent=run.config["integrate"]["n_latent"],
+        batch_key=run.config["integrate"]["batch_key"],
+        seed=run.config["seed"],
+    log:
+        "<logs>/integrate/{method}.log",
+    benchmark:
+        "<benchmarks>/integrate/{method}.tsv"
+    threads: 2
+    resources:
+        mem_mb=3500,
+        runtime=240,
+    conda:
+        "../../envs/gpu/environment.yaml"
+    container:
+        run.images["gpu"]
+    script:
+        "../../scripts/integrate.py"
+
+
+rule integrate_pca:
+    """Principal components, nothing corrected: what integration is compared with."""
+    input:
+        "<results>/cells.h5ad",
+    output:
+        latent="<results>/integration/{method}/latent.parquet",
+    wildcard_constraints:
+        method="pca",
+    params:
+        settings={},
+        n_latent=run.config["integrate"]["n_latent"],
+        batch_key=run.config["integrate"]["batch_key"],
+        seed=run.config["seed"],
+    log:
+        "<logs>/integrate/{method}.log",
+    benchmark:
+        "<benchmarks>/integrate/{method}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2500,
+        runtime=60,
+    conda:
+        "../../envs/cpu/environment.yaml"
+    container:
+        run.images["cpu"]
+    script:
+        "../../scripts/integrate.py"
+
+
+rule integrate_metrics:
+    """Measure the latent spaces, with controls for floor and ceiling."""
+    input:
+        latents=expand(
+            "<results>/integration/{method}/latent.parquet", method=run.config["integrate"]["methods"]
+        ),
+        cells="<results>/cells.h5ad",
+    output:
+        "<results>/integration/metrics.tsv",
+    params:
+        methods=run.config["integrate"]["methods"],
+        batch_key=run.config["integrate"]["batch_key"],
+        seed=run.config["seed"],
+    log:
+        "<logs>/integrate/metrics.log",
+    benchmark:
+        "<benchmarks>/integrate/metrics.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=60,
+    conda:
+        "../../envs/cpu/environment.yaml"
+    container:
+        run.images["cpu"]
+    script:
+        "../../scripts/integrate_metrics.py"

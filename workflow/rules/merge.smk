@@ -1,0 +1,34 @@
+"""One matrix of the kept cells.
+
+In: counts and qc table of every sample. Out: ``cells.h5ad``, raw counts on disk, which no later
+stage writes again.
+"""
+
+
+rule merge:
+    """Append the kept cells of all samples to one file and mark the genes."""
+    input:
+        counts=expand("<results>/samples/{sample}/counts.h5ad", sample=run.samples.index),
+        qc=expand("<results>/samples/{sample}/qc.parquet", sample=run.samples.index),
+        panel=run.config["resources"]["panel"],
+        signatures=run.config["resources"]["signatures"],
+    output:
+        "<results>/cells.h5ad",
+    params:
+        settings=run.config["merge"],
+        sheet=run.samples.to_dict("index"),
+        species=run.species,
+    log:
+        "<logs>/merge/merge.log",
+    benchmark:
+        "<benchmarks>/merge/merge.tsv"
+    threads: 1
+    resources:
+        mem_mb=2500,
+        runtime=60,
+    conda:
+        "../../envs/cpu/environment.yaml"
+    container:
+        run.images["cpu"]
+    script:
+        "../../scripts/merge.py"

@@ -1,0 +1,34 @@
+"""Quality control of each library.
+
+In: a sample's counts. Out: ``qc.parquet`` (each barcode: metrics, lineage, kept or why not) and
+``qc.json`` (what the sample's page says).
+"""
+
+
+rule qc:
+    """Decide which barcodes of one sample are kept, within its lineages."""
+    input:
+        counts="<results>/samples/{sample}/counts.h5ad",
+        lineages=run.config["resources"]["lineages"],
+    output:
+        table="<results>/samples/{sample}/qc.parquet",
+        summary="<results>/samples/{sample}/qc.json",
+    params:
+        settings=run.config["qc"],
+        chemistry=lambda wildcards: run.samples.at[wildcards.sample, "chemistry"],
+        species=run.species,
+        seed=run.config["seed"],
+    log:
+        "<logs>/qc/{sample}.log",
+    benchmark:
+        "<benchmarks>/qc/{sample}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=20,
+    conda:
+        "../../envs/cpu/environment.yaml"
+    container:
+        run.images["cpu"]
+    script:
+        "../../scripts/qc.py"
