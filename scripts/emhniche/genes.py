@@ -30,6 +30,8 @@ _STYLE = {
 """How an official symbol is written; accession numbers and most synonyms are written otherwise."""
 _PROVISIONAL = re.compile(r"Gm\d+|Kiaa\d+|LOC\d+|[A-Z]{1,2}\d{5,}|.*-ps\d*|.*-rs\d*")
 """Provisional names, accession numbers, pseudogenes and related sequences."""
+_REGISTERED = re.compile(r"(?:\d{7}|[A-Z]\d{6})[A-Z]\d{2}Rik|Gm\d+|BC\d{6}")
+"""Provisional names that are official all the same: RIKEN clones, predicted genes, BC clones."""
 
 
 def resolve_symbols(
@@ -128,8 +130,10 @@ def _resolve(
     parts = [part for part in _JOINED.split(name) if part]
     if len(parts) > 1:
         known = dict.fromkeys(aliases.get(part, part) for part in parts)
-        official = [part for part in known if _is_official(part, species)]
-        return (official[0], "joined") if len(official) == 1 else (name, "joined_left")
+        chosen = next((part for part in known if _is_official(part, species)), None) or next(
+            (part for part in known if _REGISTERED.fullmatch(part)), None
+        )
+        return (chosen, "joined") if chosen else (name, "joined_left")
     unique = _MADE_UNIQUE.fullmatch(name)
     if unique and unique[1] in present:
         return aliases.get(unique[1], unique[1]), "made_unique"

@@ -7,7 +7,6 @@ stage computes with them.
 
 import hashlib
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,13 +19,15 @@ from emhniche.errors import InputError
 from emhniche.formats import Source, read_counts, read_metadata
 from emhniche.genes import ERCC, resolve_symbols, sum_by_symbol
 from emhniche.io import as_counts
+from emhniche.sheet import parse_select
 
 logger = logging.getLogger(__name__)
 
 SOURCE = "source_"
 """Prefix of the metadata columns that come from the files."""
 
-_CLAUSE = re.compile(r"\s*(?P<column>.+?)\s*(?P<operator>==|!=)\s*(?P<value>.+?)\s*")
+MAX_SHOWN = 20
+"""Values of a metadata column that a message lists."""
 
 
 def parse_files(
@@ -204,23 +205,11 @@ def _resolve_genes(
 def _matches(obs: pd.DataFrame, sample: str, select: str) -> np.ndarray:
     """Return which cells meet every condition of `select`."""
     chosen = np.ones(len(obs), dtype=bool)
-    for clause in _clauses(select):
-        parts = _CLAUSE.fullmatch(clause)
-        if parts is None:
-            raise InputError(
-                f"sample {sample}: select '{clause}' cannot be read; write `column == value` or "
-                "`column != value`, several joined by ;"
-            )
-        column = _column(obs, sample, "select", parts["column"])
-        same = obs[column].map(_normal, na_action=None).astype(object).to_numpy() == _normal(
-            parts["value"]
-        )
-        chosen &= same if parts["operator"] == "==" else ~same
+    for name, operator, value in parse_select(select):
+        column = _column(obs, sample, "select", name)
+        same = _normalised(obs[column]) == _normal(value)
+        chosen &= same if operator == "==" else ~same
     return chosen
-
-
-def _clauses(select: str) -> list[str]:
-    return [clause.strip() for clause in str(select or "").split(";") if clause.strip()]
 
 
 def _column(obs: pd.DataFrame, sample: str, key: str, name: str) -> str:
@@ -236,12 +225,15 @@ def _column(obs: pd.DataFrame, sample: str, key: str, name: str) -> str:
 def _values_there(obs: pd.DataFrame, select: str) -> str:
     """Say which values the selected columns have."""
     said = []
-    for clause in _clauses(select):
-        name = _CLAUSE.fullmatch(clause)["column"]
-        values = [_normal(value) for value in pd.unique(obs[SOURCE + name])]
-        shown = ", ".join(sorted(values)[:20]) + (", ..." if len(values) > 20 else "")
-        said.append(f"'{name}' has: {shown}")
+    for name in dict.fromkeys(name for name, _, _ in parse_select(select)):
+        values = sorted(set(_normalised(obs[SOURCE + name])))
+        shown = ", ".join(values[:MAX_SHOWN]) + (", ..." if len(values) > MAX_SHOWN else "")
+        said.append(f"'{name}' has {shown}")
     return "; ".join(said)
+
+
+def _normalised(values: pd.Series) -> np.ndarray:
+    return np.array([_normal(value) for value in values.astype(object)], dtype=object)
 
 
 def _normal(value: object) -> str:
@@ -250,10 +242,9 @@ def _normal(value: object) -> str:
         return "NA"
     text = str(value).strip()
     try:
-        number = float(text)
+        return f"{float(text):.15g}"
     except ValueError:
         return text
-    return f"{number:.15g}"
 
 
 def _categories(values: pd.Series) -> pd.Categorical:

@@ -1,0 +1,67 @@
+"""Turning files into counts.
+
+In: the files that the sample sheet names. Out: ``samples/<sample>/counts.h5ad``, integer counts of
+the sample's barcodes by official gene symbol. Files are parsed once for all samples in them.
+"""
+
+from emhniche.paths import file_group, group_sample, input_paths
+
+
+rule ingest_file:
+    """Parse the files that one or more samples are cut out of."""
+    input:
+        files=lambda wildcards: input_paths(
+            group_sample(wildcards.dataset, wildcards.group, run.samples), run.registry
+        ),
+        aliases=Path(workflow.basedir) / "resources/aliases.tsv",
+    output:
+        parsed=temp("<results>/parsed/{dataset}/{group}.h5ad"),
+    params:
+        format=lambda wildcards: group_sample(
+            wildcards.dataset, wildcards.group, run.samples
+        )["format"],
+        species=run.species,
+    log:
+        "<logs>/ingest_file/{dataset}/{group}.log",
+    benchmark:
+        "<benchmarks>/ingest_file/{dataset}/{group}.tsv"
+    wildcard_constraints:
+        group="[^/]+",
+    threads: 1
+    resources:
+        mem_mb=3500,
+        runtime=60,
+    conda:
+        "../../envs/cpu/environment.yaml"
+    container:
+        run.images["cpu"]
+    script:
+        "../../scripts/ingest_file.py"
+
+
+rule ingest:
+    """Cut the cells of one sample out of parsed files."""
+    input:
+        parsed=lambda wildcards: "<results>/parsed/{}/{}.h5ad".format(
+            run.samples.at[wildcards.sample, "dataset"],
+            file_group(run.samples.loc[wildcards.sample]),
+        ),
+    output:
+        counts="<results>/samples/{sample}/counts.h5ad",
+    params:
+        select=lambda wildcards: run.samples.at[wildcards.sample, "select"],
+        labels=lambda wildcards: run.samples.at[wildcards.sample, "labels"],
+    log:
+        "<logs>/ingest/{sample}.log",
+    benchmark:
+        "<benchmarks>/ingest/{sample}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    conda:
+        "../../envs/cpu/environment.yaml"
+    container:
+        run.images["cpu"]
+    script:
+        "../../scripts/ingest.py"
