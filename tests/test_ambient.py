@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from emhniche.ambient import explained_by_ambient
 
 N_MARKERS = 30
