@@ -102,6 +102,16 @@ def test_a_cell_type_is_not_explained_by_its_own_lineage():
     assert not found["ambient"].any()
 
 
+def test_contamination_without_witnesses_is_unknown():
+    counts, profile = planted()
+    few = counts[["S100a8", "Tnf", "Actb"]]
+    table = explained_by_ambient(few, profile[few.columns]).set_index(["group", "gene"])
+    assert table["contamination"].isna().all()
+    assert table.loc[("neutrophil", "S100a8"), "expected"] == pytest.approx(
+        profile["S100a8"] * few.loc["neutrophil"].sum()
+    )
+
+
 def test_single_lineage_has_no_source():
     counts, profile = planted()
     table = explained_by_ambient(counts.loc[["B"]], profile)

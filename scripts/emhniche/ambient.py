@@ -11,7 +11,8 @@ in a group when both hold:
 
 The contamination of a group (the share of its counts that is soup) is given, or estimated from
 the genes that other lineages make and the soup is full of: the median, over them, of the rate in
-the group relative to the rate in the soup.
+the group relative to the rate in the soup. Where it can't be estimated all of the group's counts
+may be soup; ``tolerance x contamination`` is never more than that.
 
 A count of zero has nothing to explain and is never flagged. RNA of a cell type that the library
 does not hold (all of it lysed) has no source here and cannot be flagged.
@@ -71,7 +72,8 @@ def explained_by_ambient(
         One row a group and gene, sorted: ``group``, ``gene``, ``counts``, ``rate`` (counts per
         count of the group), ``top_source`` and ``top_rate`` (the other lineage with the highest
         rate), ``n_sources_seen`` (other lineages with any count: how broadly it is seen),
-        ``contamination``, ``expected`` (ambient counts expected) and ``ambient`` (bool).
+        ``contamination`` (of the group; NaN where neither given nor estimated), ``expected``
+        (ambient counts, of a contamination of 1 where that is NaN) and ``ambient`` (bool).
 
     References
     ----------
@@ -91,9 +93,10 @@ def explained_by_ambient(
         held = counts.loc[group].to_numpy()[where]
         total = counts.loc[group].to_numpy().sum()
         name, rate, seen = (values[where] for values in top[group])
-        expected = share[group] * profile.to_numpy()[where] * total
+        assumed = 1.0 if np.isnan(share[group]) else share[group]
+        soup = profile.to_numpy()[where] * total
         own_rate = held / total if total else np.zeros(len(held))
-        bound = stats.poisson.ppf(0.99, tolerance * expected)
+        bound = stats.poisson.ppf(0.99, min(tolerance * assumed, 1.0) * soup)
         tables.append(
             pd.DataFrame(
                 {
@@ -105,7 +108,7 @@ def explained_by_ambient(
                     "top_rate": rate,
                     "n_sources_seen": seen,
                     "contamination": share[group],
-                    "expected": expected,
+                    "expected": assumed * soup,
                     "ambient": (held > 0) & (rate >= fold * own_rate) & (held <= bound),
                 }
             ).sort_values("gene", kind="stable")
@@ -140,7 +143,7 @@ def _contamination(
     given: pd.Series | None,
     fold: float,
 ) -> dict[str, float]:
-    """Return the ambient share of each group: given, else estimated, else the sample's, else 1.
+    """Return the ambient share of each group: given, else estimated, else the sample's, else NaN.
 
     A gene informs on a group when another lineage makes it `fold` times as much as the group, that
     lineage holds it well above the soup, and the soup alone would bring at least five counts.
@@ -156,7 +159,7 @@ def _contamination(
         if foreign.sum() >= _MIN_GENES:
             ratio = np.median(held[foreign] / (soup[foreign] * total))
             estimates[group] = float(np.clip(ratio, 0.0, 1.0))
-    whole = float(np.median(list(estimates.values()))) if estimates else 1.0
+    whole = float(np.median(list(estimates.values()))) if estimates else np.nan
     shares = {group: estimates.get(group, whole) for group in counts.index}
     if given is not None:
         shares.update(given.reindex(counts.index).dropna().astype(float).to_dict())
