@@ -219,7 +219,7 @@ def test_every_rules_file_says_what_goes_in_and_out():
             assert "Out: " in head[1], path.name
 
 
-@pytest.mark.parametrize("name", rules())
+@pytest.mark.parametrize("name", list(rules()))
 def test_a_rule_is_complete(name):
     directives = ("output", "log", "benchmark", "threads", "resources", "conda")
     for directive in (*directives, "container", "script"):
@@ -229,7 +229,7 @@ def test_a_rule_is_complete(name):
     assert rules()[name].startswith('    """'), "docstring"
 
 
-@pytest.mark.parametrize("name", rules())
+@pytest.mark.parametrize("name", list(rules()))
 def test_the_environment_of_a_rule_holds_what_its_script_imports(name):
     purpose = re.search(r"envs/(\w+)/environment\.yaml", rules()[name]).group(1)
     assert f'run.images["{purpose}"]' in rules()[name]
@@ -267,7 +267,7 @@ def _leaves(section: dict, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ..
 CONFIG = read_schema(ROOT / "workflow" / "schemas" / "config.schema.yaml")
 
 
-@pytest.mark.parametrize("key", _leaves(CONFIG), ids=".".join)
+@pytest.mark.parametrize("key", list(_leaves(CONFIG)), ids=".".join)
 def test_a_setting_is_read(key):
     """A key is a name in the rules of its section, or in the code that their scripts lead to."""
     section, name = key[0], key[-1]
