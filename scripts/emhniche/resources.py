@@ -2,7 +2,7 @@
 
 The gene tables of ``resources/`` say which genes make the cytokine panel, the signatures, the
 lineages and the ligand-receptor pairs. The readers here check a table row by row before a stage
-leans on it, and hand out the rows of one species. `docs/resources.md` explains the columns.
+leans on it, and hand out the rows of one species. ``resources/README.md`` explains the columns.
 """
 
 from collections.abc import Iterable

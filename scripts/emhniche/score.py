@@ -1,0 +1,377 @@
+"""How strongly does each cell express each axis of the panel and each signature?
+
+The score is UCell: within a cell, genes are ranked by count, and a set scores 1 when its genes are
+the cell's top genes and 0 when none is among the first `max_rank`. A score says little by itself,
+because a set of abundant genes scores high in every cell. So each set is compared, cell by cell,
+with random sets of genes that are as abundant in the same dataset. Datasets are scored one by one:
+they measure different genes, and a gene that was not measured is left out, never taken for absent.
+
+Agonists, receptors and antagonists of an axis are three sets that are never added up.
+"""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from emhniche.errors import InputError
+from emhniche.io import CELL_ID, as_counts
+from emhniche.resources import SIDES
+
+CHUNK_CELLS = 500
+"""Cells ranked at once: memory follows this and the number of random sets, not the cells."""
+
+MIN_BIN_GENES = 50
+"""Fewest genes to draw a random gene from."""
+
+ABOVE = 0.95
+"""A cell is above its null when it beats this share of its random sets."""
+
+
+NULL_COLUMNS = (
+    *("set", "kind", "role", "dataset", "n_genes", "n_measured", "n_detected", "genes_missing"),
+    *("status", "score_mean", "null_mean", "null_sd", "share_above_null95", "n_random", "max_rank"),
+)
+
+
+@dataclass(frozen=True)
+class GeneSet:
+    """Genes that are scored together."""
+
+    name: str
+    kind: str
+    role: str
+    genes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Dataset:
+    """The cells (rows) and measured genes (columns) of one dataset."""
+
+    name: str
+    rows: np.ndarray
+    columns: np.ndarray
+    genes: pd.Index
+
+
+@dataclass(frozen=True)
+class _Members:
+    """Genes x sets, 1 where the set holds the gene: each set, and `n_random` sets like each."""
+
+    names: list[str]
+    sizes: np.ndarray
+    sets: sparse.csr_matrix
+    random: sparse.csr_matrix
+    n_random: int
+
+
+def score_cells(
+    cells: ad.AnnData,
+    *,
+    panel: pd.DataFrame,
+    signatures: pd.DataFrame,
+    n_random: int,
+    max_rank: int,
+    n_bins: int,
+    seed: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Score every cell for every signature and every axis, and say how far above chance.
+
+    Parameters
+    ----------
+    cells
+        Cells x genes with raw counts in ``X`` (may be backed by its file), ``obs["dataset"]``, and
+        ``varm["measured"]``: genes x datasets, True where the dataset's matrix holds the gene.
+    panel
+        As :func:`emhniche.resources.load_panel` returns it.
+    signatures
+        As :func:`emhniche.resources.load_signatures` returns them; positive genes are scored.
+    n_random
+        Random gene sets for each set and dataset.
+    max_rank
+        Genes ranked below this in a cell count as not expressed there. In a dataset whose median
+        cell holds fewer genes, that median is used instead.
+    n_bins
+        Expression bins that random genes are drawn from.
+    seed
+        Seed of the random sets. The draws of a set hang on the seed, its name and its dataset, not
+        on the order of cells, genes or sets.
+
+    Returns
+    -------
+    scores : pandas.DataFrame
+        One row a cell, in the order of `cells`: ``cell_id``, then for each set ``<set>`` (0 to 1)
+        and ``<set>__z`` (standard deviations above its random sets), float32. NaN where fewer than
+        two genes of the set are measured; z also where the random sets do not vary.
+    null : pandas.DataFrame
+        One row a set and dataset: what was measured, and how the random sets scored.
+
+    Raises
+    ------
+    InputError
+        When a dataset measures too few genes to draw random sets from.
+
+    References
+    ----------
+    Andreatta M, Carmona SJ. UCell: robust and scalable single-cell gene signature scoring. Comput
+    Struct Biotechnol J 2021, doi 10.1016/j.csbj.2021.06.043.
+    """
+    sets = gene_sets(panel, signatures)
+    columns = pd.Index([column for one in sets for column in (one.name, f"{one.name}__z")])
+    values = np.full((cells.n_obs, len(columns)), np.nan, dtype=np.float32)
+    null = []
+    for dataset in _datasets(cells):
+        measured = {one.name: dataset.genes.intersection(one.genes) for one in sets}
+        scored = {name: genes for name, genes in measured.items() if len(genes) > 1}
+        limit = _rank_limit(cells, dataset, scored, max_rank)
+        expression, detected = _expression(cells, dataset, limit)
+        members = _draw_sets(dataset, scored, expression, n_random, n_bins, seed)
+        places = columns.get_indexer(members.names)
+        figures = _score_dataset(cells, dataset, members, limit, values, places)
+        for one in sets:
+            row = _coverage(one, dataset, measured[one.name], detected)
+            null.append(row | {"n_random": 0, "max_rank": limit} | figures.get(one.name, {}))
+    scores = pd.DataFrame(values, columns=columns)
+    scores.insert(0, CELL_ID, cells.obs_names.to_numpy())
+    return scores, pd.DataFrame(null, columns=NULL_COLUMNS)
+
+
+def gene_sets(panel: pd.DataFrame, signatures: pd.DataFrame) -> list[GeneSet]:
+    """Say which genes are scored together.
+
+    Parameters
+    ----------
+    panel, signatures
+        As :func:`score_cells` takes them.
+
+    Returns
+    -------
+    list of GeneSet
+        The positive genes of every signature (role: its class), then the sides of every axis
+        (named ``<axis>.<side>``). The core axes hold genes of the core tier only.
+    """
+    positive = signatures[signatures["polarity"] == "positive"]
+    names, kinds, genes = (positive[column] for column in ("set", "class", "genes"))
+    sets = [
+        GeneSet(name, "signature", kind, tuple(members))
+        for name, kind, members in zip(names, kinds, genes, strict=True)
+    ]
+    core = panel.loc[panel["tier"] == "core", "axis"].unique()
+    counted = panel[(panel["tier"] == "core") | ~panel["axis"].isin(core)]
+    for axis, rows in counted.groupby("axis", sort=False):
+        for side, roles in SIDES.items():
+            members = tuple(rows["gene"][rows["role"].isin(roles)])
+            if members:
+                sets.append(GeneSet(f"{axis}.{side}", "axis", side, members))
+    return sets
+
+
+def rank_weights(counts: sparse.csr_matrix, max_rank: int) -> sparse.csr_matrix:
+    """Turn counts into ``max_rank`` minus the gene's rank in its cell, or 0 below that rank.
+
+    Parameters
+    ----------
+    counts
+        Cells x genes, non-negative counts without stored zeros.
+    max_rank
+        Rank at which a gene's weight reaches 0.
+
+    Returns
+    -------
+    scipy.sparse.csr_matrix
+        Same shape, float32. The cell's highest gene has rank 1, ties share their mean rank, and
+        genes without a count have no rank: as in pyUCell.
+    """
+    n_cells = counts.shape[0]
+    distinct, codes = np.unique(counts.data, return_inverse=True)
+    cell = np.repeat(np.arange(n_cells), np.diff(counts.indptr))
+    cell_value = cell * len(distinct) + codes
+    tied = np.bincount(cell_value, minlength=n_cells * len(distinct)).reshape(n_cells, -1)
+    up_to = np.cumsum(tied[:, ::-1], axis=1)[:, ::-1]
+    rank = (up_to - tied + (tied + 1) / 2).ravel()[cell_value]
+    weights = sparse.csr_matrix(
+        (np.maximum(max_rank - rank, 0).astype(np.float32), counts.indices, counts.indptr),
+        shape=counts.shape,
+    )
+    weights.eliminate_zeros()
+    return weights
+
+
+def expression_bins(expression: np.ndarray, *, n_bins: int, min_genes: int) -> np.ndarray:
+    """Group genes of like expression.
+
+    Parameters
+    ----------
+    expression
+        Expression of each gene, ascending.
+    n_bins
+        Most bins to make. A bin holds an even share of the genes and of all expression taken
+        together: few genes where they are abundant and differ much, many where they are rare.
+    min_genes
+        Fewest genes of a bin; a smaller one joins its neighbour.
+
+    Returns
+    -------
+    numpy.ndarray
+        Bin of each gene, from 0. Genes without expression are a bin of their own if there are
+        enough of them.
+    """
+    place = np.arange(len(expression))
+    before = np.cumsum(expression) - expression
+    share = place / len(expression) + before / max(before[-1] + expression[-1], 1.0)
+    steps = np.flatnonzero(np.diff(np.floor(share * n_bins / 2), prepend=-1.0))
+    expressed = np.searchsorted(expression, 0.0, side="right")
+    starts = [0]
+    for start in np.union1d(steps[steps > expressed], expressed):
+        if min(start - starts[-1], len(expression) - start) >= min_genes:
+            starts.append(start)
+    return np.searchsorted(starts, place, side="right") - 1
+
+
+def _datasets(cells: ad.AnnData) -> Iterator[_Dataset]:
+    of_cell = cells.obs["dataset"].to_numpy(str)
+    for name in np.unique(of_cell):
+        columns = np.flatnonzero(cells.varm["measured"][name])
+        yield _Dataset(name, np.flatnonzero(of_cell == name), columns, cells.var_names[columns])
+
+
+def _chunks(cells: ad.AnnData, dataset: _Dataset) -> Iterator[tuple[np.ndarray, sparse.csr_matrix]]:
+    """Read the dataset's counts some cells at a time; rows that lie together as one slice."""
+    for start in range(0, len(dataset.rows), CHUNK_CELLS):
+        rows = dataset.rows[start : start + CHUNK_CELLS]
+        together = rows[-1] - rows[0] + 1 == len(rows)
+        block = cells.X[slice(rows[0], rows[-1] + 1) if together else rows]
+        yield rows, as_counts(block[:, dataset.columns])
+
+
+def _rank_limit(
+    cells: ad.AnnData, dataset: _Dataset, scored: dict[str, pd.Index], max_rank: int
+) -> int:
+    """Return the median number of genes in a cell, at most `max_rank`, at least the largest set.
+
+    With a limit far beyond the genes of a cell, only the number of genes that were seen would
+    count, and poor cells would all score the same.
+    """
+    n_genes = np.concatenate([np.diff(block.indptr) for _, block in _chunks(cells, dataset)])
+    largest = max(map(len, scored.values()), default=2)
+    return max(largest, min(max_rank, int(np.median(n_genes))))
+
+
+def _expression(cells: ad.AnnData, dataset: _Dataset, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sum each gene's rank weight over the cells, and say which genes have a count at all.
+
+    The weight is what a gene adds to a score, so genes alike in it are alike to the score.
+    """
+    weight = np.zeros(len(dataset.genes))
+    detected = np.zeros(len(dataset.genes), dtype=bool)
+    for _, block in _chunks(cells, dataset):
+        detected[block.indices] = True
+        ranked = rank_weights(block, limit)
+        weight += np.bincount(ranked.indices, ranked.data, minlength=len(weight))
+    return weight, detected
+
+
+def _draw_sets(
+    dataset: _Dataset,
+    scored: dict[str, pd.Index],
+    expression: np.ndarray,
+    n_random: int,
+    n_bins: int,
+    seed: int,
+) -> _Members:
+    """Draw for each set `n_random` sets with as many genes from each expression bin."""
+    order = np.lexsort((dataset.genes.to_numpy(str), expression))
+    largest = max(map(len, scored.values()), default=0)
+    bins = expression_bins(
+        expression[order], n_bins=n_bins, min_genes=max(MIN_BIN_GENES, 2 * largest)
+    )
+    own_genes, own_sets, random_genes, random_sets = [], [], [], []
+    for number, (name, genes) in enumerate(scored.items()):
+        own = np.isin(order, dataset.genes.get_indexer(genes))
+        rng = np.random.default_rng([seed, *map(_key, (dataset.name, name))])
+        own_genes.append(order[own])
+        own_sets.append(np.full(own.sum(), number))
+        for one, wanted in zip(*np.unique(bins[own], return_counts=True), strict=True):
+            others = order[(bins == one) & ~own]
+            if len(others) < wanted:
+                raise InputError(
+                    f"dataset {dataset.name}: it measures {len(dataset.genes)} genes, too few to "
+                    f"draw random sets like {name}; take genes out of the set, or the dataset out"
+                )
+            lots = rng.random((n_random, len(others)))
+            picked = np.argpartition(lots, wanted - 1, axis=1)[:, :wanted]
+            random_genes.append(others[picked].ravel())
+            random_sets.append(np.repeat(number * n_random + np.arange(n_random), wanted))
+    n_genes = len(dataset.genes)
+    return _Members(
+        names=list(scored),
+        sizes=np.array([len(genes) for genes in scored.values()], dtype=float),
+        sets=_membership(own_genes, own_sets, (n_genes, len(scored))),
+        random=_membership(random_genes, random_sets, (n_genes, len(scored) * n_random)),
+        n_random=n_random,
+    )
+
+
+def _key(text: str) -> int:
+    return zlib.crc32(text.encode())
+
+
+def _membership(
+    genes: list[np.ndarray], sets: list[np.ndarray], shape: tuple[int, int]
+) -> sparse.csr_matrix:
+    rows, columns = (
+        np.concatenate(parts) if parts else np.empty(0, int) for parts in (genes, sets)
+    )
+    return sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
+
+
+def _score_dataset(
+    cells: ad.AnnData,
+    dataset: _Dataset,
+    members: _Members,
+    limit: int,
+    values: np.ndarray,
+    places: np.ndarray,
+) -> dict[str, dict[str, float]]:
+    """Write scores (and z beside them) at `places` of `values`; return each set's averages."""
+    best = members.sizes * limit - members.sizes * (members.sizes + 1) / 2
+    totals = np.zeros((4, len(members.names)))
+    for rows, block in _chunks(cells, dataset):
+        weights = rank_weights(block, limit)
+        own = (weights @ members.sets).toarray()
+        chance = (weights @ members.random).toarray().reshape(*own.shape, members.n_random)
+        mean = chance.mean(axis=2, dtype=np.float64)
+        square = np.einsum("ijk,ijk->ij", chance, chance, dtype=np.float64) / members.n_random
+        sd = np.sqrt(np.maximum(square - mean**2, 0))
+        above = (chance < own[:, :, None]).mean(axis=2) >= ABOVE
+        values[rows[:, None], places] = own / best
+        values[rows[:, None], places + 1] = (own - mean) / np.where(sd > 0, sd, np.nan)
+        totals += [part.sum(axis=0) for part in (own / best, mean / best, sd / best, above)]
+    keys = ("score_mean", "null_mean", "null_sd", "share_above_null95")
+    averages = (totals / len(dataset.rows)).T
+    return {
+        name: dict(zip(keys, row, strict=True)) | {"n_random": members.n_random}
+        for name, row in zip(members.names, averages, strict=True)
+    }
+
+
+def _coverage(
+    one: GeneSet, dataset: _Dataset, measured: pd.Index, detected: np.ndarray
+) -> dict[str, object]:
+    """Say which genes of a set the dataset measures, and so whether the set is scored."""
+    status = {0: "not_measured", 1: "single_gene"}.get(len(measured), "scored")
+    return {
+        "set": one.name,
+        "kind": one.kind,
+        "role": one.role,
+        "dataset": dataset.name,
+        "n_genes": len(one.genes),
+        "n_measured": len(measured),
+        "n_detected": int(detected[dataset.genes.get_indexer(measured)].sum()),
+        "genes_missing": ";".join(gene for gene in one.genes if gene not in measured),
+        "status": status,
+    }
