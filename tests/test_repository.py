@@ -256,6 +256,15 @@ def test_conda_pins_are_those_of_the_lock(purpose):
         assert f"envs/{purpose}/packages.txt" in text
 
 
+def test_profiles_name_rules_that_exist():
+    for path in (ROOT / "workflow" / "profiles").glob("*/config.yaml"):
+        profile = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for key in ("set-resources", "set-threads"):
+            assert set(profile.get(key, {})) <= set(rules()), path
+    # Snakemake looks for the profile `default` in this folder
+    assert (ROOT / "profiles" / "default" / "config.yaml").is_file()
+
+
 def _leaves(section: dict, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     for key, part in section["properties"].items():
         inner = part.get("items", part)

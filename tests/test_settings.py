@@ -2,6 +2,8 @@
 
 import copy
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -372,3 +374,30 @@ def test_the_shipped_runs_are_right(name, monkeypatch):
 def test_the_documentation_is_what_the_schemas_say():
     written = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
     assert written == render(ROOT), "run `make docs`"
+
+
+def plan(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Let Snakemake plan a run in `folder`."""
+    command = [sys.executable, "-m", "snakemake", "-n", "-s", ROOT / "Snakefile", "-d", folder]
+    return subprocess.run([*command, *arguments], capture_output=True, text=True)
+
+
+@pytest.mark.workflow
+def test_a_configuration_file_stands_alone(tmp_path):
+    # what lies in config.yaml must not leak into the run of another file
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config.yaml").write_text("{run: other, seed: 1, qcc: 1}")
+    public = ROOT / "config" / "public.yaml"
+    done = plan("--configfile", public, "--config", "seed=7", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "results/public/report/index.html" in done.stdout
+
+
+@pytest.mark.workflow
+def test_a_mistake_ends_the_run_before_its_first_job_in_one_line(tmp_path):
+    config = tmp_path / "mine.yaml"
+    config.write_text("{run: mine, samples: config/public.tsv, qc: {n_mad: 3}}")
+    done = plan("--configfile", config, folder=tmp_path)
+    assert done.returncode == 1
+    said = [line for line in done.stderr.splitlines() if not line.startswith("Using ")]
+    assert said == [f"error: {config}: qc.n_mad: unknown key; did you mean 'n_mads'?"]
