@@ -81,7 +81,7 @@ def test_a_planted_module_is_found_in_its_cells(planted):
     _, scores, null, here = planted
     assert auroc(scores["module"], here) > 0.95
     assert scores["module__z"][here].mean() > 2
-    assert null.loc["module", "share_above_null95"] > 0.3
+    assert null.loc["module", "share_above_null95"] > 0.2
 
 
 def test_the_null_of_random_sets_is_standard(planted):
@@ -247,7 +247,7 @@ def test_cells_of_little_rna_are_told_apart():
     scores, null = score(cells_of(("a", counts, genes)))
     assert set(null["max_rank"]) == {int(np.median(n_genes))}
     assert auroc(scores["module"], np.arange(300) < 100) > 0.95
-    assert scores["module"].nunique() > 100
+    assert scores["module"].nunique() > 50
     assert scores["module"].max() > 0.5
 
 

@@ -28,8 +28,8 @@ CHUNK_CELLS = 500
 MIN_BIN_GENES = 50
 """Fewest genes to draw a random gene from."""
 
-ABOVE = 0.95
-"""A cell is above its null when it beats this share of its random sets."""
+ALPHA = 0.05
+"""A cell is above its null when this share of the random sets or less do as well as the set."""
 
 
 NULL_COLUMNS = (
@@ -347,7 +347,8 @@ def _score_dataset(
         mean = chance.mean(axis=2, dtype=np.float64)
         square = np.einsum("ijk,ijk->ij", chance, chance, dtype=np.float64) / members.n_random
         sd = np.sqrt(np.maximum(square - mean**2, 0))
-        above = (chance < own[:, :, None]).mean(axis=2) >= ABOVE
+        as_good = (chance >= own[:, :, None]).sum(axis=2)
+        above = (as_good + 1) / (members.n_random + 1) <= ALPHA
         values[rows[:, None], places] = own / best
         values[rows[:, None], places + 1] = (own - mean) / np.where(sd > 0, sd, np.nan)
         totals += [part.sum(axis=0) for part in (own / best, mean / best, sd / best, above)]
