@@ -124,6 +124,20 @@ def test_the_niche_contrast_is_left_out_without_both_niches(project):
     assert load().config["niche"]["contrasts"] == []
 
 
+def test_the_default_signatures_are_those_of_the_species(project):
+    assert "T3_TAN" in load().config["myeloid"]["signatures"]
+    edit("samples.tsv", "\tmouse\t", "\thuman\t")
+    assert load().config["myeloid"]["signatures"] == ["M_MDSC"]
+
+
+def test_a_broken_gene_table_ends_the_run_before_it_starts(project):
+    panel = (ROOT / "resources" / "panel.tsv").read_text(encoding="utf-8")
+    Path("mine.tsv").write_text(panel.replace("\tligand\t", "\tligant\t", 1), encoding="utf-8")
+    message = refusal(resources={"panel": "mine.tsv"})
+    assert message.startswith("mine.tsv: ")
+    assert "ligant" in message
+
+
 def test_files_are_found_beside_the_snakefile(project):
     assert load().config["resources"]["panel"] == str(ROOT / "resources" / "panel.tsv")
     Path("resources").mkdir()
@@ -155,6 +169,7 @@ def test_files_are_found_beside_the_snakefile(project):
         ({"samples": "absent.tsv"}, ["config: samples", "'absent.tsv' does not exist"]),
         ({"registry": "absent.tsv"}, ["config: registry", "'absent.tsv' does not exist"]),
         ({"resources": {"panel": "p.tsv"}}, ["config: resources.panel", "'p.tsv' does not exist"]),
+        ({"myeloid": {"signatures": ["M_MDCS"]}}, ["no mouse set 'M_MDCS'", "'M_MDSC'"]),
         ({"seed": -1}, ["config: seed", "at least 0"]),
     ],
 )

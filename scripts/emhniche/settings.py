@@ -12,6 +12,12 @@ import pandas as pd
 import yaml
 
 from emhniche.errors import InputError
+from emhniche.resources import (
+    load_ligand_receptor,
+    load_lineages,
+    load_panel,
+    load_signatures,
+)
 from emhniche.schema import check, complete, nearest, read_schema
 from emhniche.sheet import check_batch, check_files, read_registry, read_samples
 
@@ -83,14 +89,9 @@ def load_run(config: dict[str, Any], root: str | Path, source: str = "config") -
     samples = read_samples(settings["samples"], schemas["samples"])
     registry = read_registry(settings["registry"], schemas["datasets"])
     check_files(settings["samples"], samples, registry)
-    check_batch(settings["samples"], samples, settings["integrate"]["batch_key"])
-    if "contrasts" not in (config.get("niche") or {}):
-        settings["niche"]["contrasts"] = [
-            contrast
-            for contrast in settings["niche"]["contrasts"]
-            if {contrast["test"], contrast["reference"]} <= set(samples[contrast["factor"]])
-        ]
-    _check_contrasts(settings["niche"]["contrasts"], samples, source)
+    check_batch(settings["samples"], samples, settings["integrate"]["batch_key"], source)
+    settings["niche"]["contrasts"] = _contrasts(settings, config, samples, source)
+    settings["myeloid"]["signatures"] = _signatures(settings, config, samples, source)
     return Run(settings["run"], settings, samples, registry, read_images(root / "envs/images.yaml"))
 
 
@@ -143,8 +144,21 @@ def _check_settings(settings: dict[str, Any], source: str) -> None:
             )
 
 
-def _check_contrasts(contrasts: list[dict[str, Any]], samples: pd.DataFrame, source: str) -> None:
-    """Refuse a contrast of columns or levels that the samples do not have."""
+def _is_given(config: dict[str, Any], section: str, key: str) -> bool:
+    return key in (config.get(section) or {})
+
+
+def _contrasts(
+    settings: dict[str, Any], config: dict[str, Any], samples: pd.DataFrame, source: str
+) -> list[dict[str, Any]]:
+    """Return the contrasts, whose columns and levels the samples must have; a default may go."""
+    contrasts = settings["niche"]["contrasts"]
+    if not _is_given(config, "niche", "contrasts"):
+        return [
+            contrast
+            for contrast in contrasts
+            if {contrast["test"], contrast["reference"]} <= set(samples[contrast["factor"]])
+        ]
     names = [contrast["name"] for contrast in contrasts]
     for position, contrast in enumerate(contrasts):
         where = f"{source}: niche.contrasts[{position}] '{contrast['name']}'"
@@ -157,6 +171,7 @@ def _check_contrasts(contrasts: list[dict[str, Any]], samples: pd.DataFrame, sou
             chosen = chosen[_levels(chosen, column, [level], f"{where}: subset") == level]
         wanted = [contrast["test"], contrast["reference"]]
         _levels(chosen, contrast["factor"], wanted, f"{where}: factor")
+    return contrasts
 
 
 def _levels(samples: pd.DataFrame, column: str, wanted: list[str], where: str) -> pd.Series:
@@ -170,3 +185,21 @@ def _levels(samples: pd.DataFrame, column: str, wanted: list[str], where: str) -
             hint = nearest(level, levels.unique())
             raise InputError(f"{where}: no sample has '{column}' = '{level}'; {hint}")
     return levels
+
+
+def _signatures(
+    settings: dict[str, Any], config: dict[str, Any], samples: pd.DataFrame, source: str
+) -> list[str]:
+    """Read the gene tables for their mistakes; return the myeloid sets that the species has."""
+    paths, species = settings["resources"], samples["species"].iloc[0]
+    load_ligand_receptor(paths["ligand_receptor"], species, load_panel(paths["panel"], species))
+    load_lineages(paths["lineages"], species)
+    known = load_signatures(paths["signatures"], species)["set"].unique()
+    names = settings["myeloid"]["signatures"]
+    for name in names:
+        if name not in known and _is_given(config, "myeloid", "signatures"):
+            raise InputError(
+                f"{source}: myeloid.signatures: {paths['signatures']} has no {species} set "
+                f"'{name}'; {nearest(name, known)}"
+            )
+    return [name for name in names if name in known]

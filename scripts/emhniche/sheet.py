@@ -133,7 +133,7 @@ def check_files(path: str | Path, samples: pd.DataFrame, registry: pd.DataFrame)
             )
 
 
-def check_batch(path: str | Path, samples: pd.DataFrame, key: str) -> None:
+def check_batch(path: str | Path, samples: pd.DataFrame, key: str, source: str) -> None:
     """Raise when integration over `key` would erase what the run compares.
 
     Parameters
@@ -144,6 +144,8 @@ def check_batch(path: str | Path, samples: pd.DataFrame, key: str) -> None:
         Result of :func:`read_samples`.
     key
         The batch column (``integrate.batch_key``).
+    source
+        Name of the configuration, for the message.
 
     Raises
     ------
@@ -153,10 +155,10 @@ def check_batch(path: str | Path, samples: pd.DataFrame, key: str) -> None:
     """
     right = "use the library (leave the column 'batch' empty) or what was processed together"
     if key in NEVER_A_BATCH:
-        raise InputError(f"config: integrate.batch_key: {key} must never be a batch; {right}")
+        raise InputError(f"{source}: integrate.batch_key: {key} must never be a batch; {right}")
     if key not in samples:
         hint = nearest(key, samples.columns)
-        raise InputError(f"config: integrate.batch_key: {path} has no column '{key}'; {hint}")
+        raise InputError(f"{source}: integrate.batch_key: {path} has no column '{key}'; {hint}")
     groups = _partition(samples[key])
     for factor in ("tissue", "niche"):
         if 1 < len(groups) < len(samples) and groups == _partition(samples[factor]):
@@ -164,6 +166,34 @@ def check_batch(path: str | Path, samples: pd.DataFrame, key: str) -> None:
                 f"{path}: column '{key}': its groups are the {factor}s, and {factor} must never be "
                 f"a batch; {right}"
             )
+
+
+def parse_select(text: str) -> list[tuple[str, str, str]]:
+    """Read a selection of barcodes.
+
+    Parameters
+    ----------
+    text
+        Conditions ``column == value`` or ``column != value``, joined by ``;``.
+
+    Returns
+    -------
+    list of (str, str, str)
+        Column, operator and value of each condition; all must hold. Quotes round a value go.
+
+    Raises
+    ------
+    InputError
+        When a condition has another form.
+    """
+    conditions = []
+    for part in split_list(text):
+        match = re.fullmatch(r"([^=!<>]+?)\s*(==|!=)\s*([^=!<>].*)", part)
+        if match is None:
+            raise InputError(f"'{part}' is no condition; write column == value or column != value")
+        column, operator, value = match.groups()
+        conditions.append((column, operator, re.sub(r"""^(["'])(.*)\1$""", r"\2", value)))
+    return conditions
 
 
 def split_list(text: str) -> list[str]:
@@ -273,34 +303,6 @@ def _niches(path: str | Path, samples: pd.DataFrame, of_tissue: dict[str, str]) 
                 f"'{row['tissue']}'; it is '{derived[name]}', or leave it empty"
             )
     return samples["niche"].where(samples["niche"] != "", derived)
-
-
-def parse_select(text: str) -> list[tuple[str, str, str]]:
-    """Read a selection of barcodes.
-
-    Parameters
-    ----------
-    text
-        Conditions ``column == value`` or ``column != value``, joined by ``;``.
-
-    Returns
-    -------
-    list of (str, str, str)
-        Column, operator and value of each condition; all must hold. Quotes round a value go.
-
-    Raises
-    ------
-    InputError
-        When a condition has another form.
-    """
-    conditions = []
-    for part in split_list(text):
-        match = re.fullmatch(r"([^=!<>]+?)\s*(==|!=)\s*([^=!<>].*)", part)
-        if match is None:
-            raise InputError(f"'{part}' is no condition; write column == value or column != value")
-        column, operator, value = match.groups()
-        conditions.append((column, operator, re.sub(r"""^(["'])(.*)\1$""", r"\2", value)))
-    return conditions
 
 
 def _check_select(text: str, where: str) -> None:
