@@ -229,6 +229,7 @@ def test_contrasts_have_names_of_their_own(project):
             ["'s2': select: 'mouse = 2'", "column == value"],
         ),
         ("local.h5ad", "one.h5", ["'b1': file: 'one.h5'", "did you mean 'one.h5ad'"]),
+        ('mouse == 2; gate != "hemato lineages"', "mouse == 1", ["'s2': same file", "'s1'"]),
         ("local.h5ad", "", ["'b1': file: missing", "where the counts are"]),
         ("local.h5ad", ";", ["'b1': file: names no file"]),
         ("m2\tLPS", "m2", ["line 3", "8 fields under 9 columns"]),

@@ -61,6 +61,7 @@ def read_samples(path: str | Path, schema: dict[str, Any]) -> pd.DataFrame:
     samples = samples[columns + further].set_index("sample")
     _refuse_repeats(path, samples.index.tolist(), "sample")
     _refuse_mixed(path, samples)
+    _refuse_same_barcodes(path, samples)
     samples["niche"] = _niches(path, samples, schema["properties"]["tissue"]["x-niche"])
     samples["donor_known"] = samples["donor"] != ""
     names = samples.index.to_series()
@@ -291,6 +292,17 @@ def _refuse_mixed(path: str | Path, samples: pd.DataFrame) -> None:
                 f"{path}: donor '{donor}': both {' and '.join(sexes.unique())}; "
                 "name every donor uniquely over all datasets"
             )
+
+
+def _refuse_same_barcodes(path: str | Path, samples: pd.DataFrame) -> None:
+    """Refuse two samples that are the same cells, which would count twice."""
+    cells = samples["file"] + "\t" + samples["select"]
+    for again in samples.index[cells.duplicated()]:
+        first = samples.index[cells == cells[again]][0]
+        raise InputError(
+            f"{path}: sample '{again}': same file and selection as sample '{first}'; "
+            "give each its own `select`, or remove one"
+        )
 
 
 def _niches(path: str | Path, samples: pd.DataFrame, of_tissue: dict[str, str]) -> pd.Series:
