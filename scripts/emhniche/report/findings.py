@@ -1,0 +1,323 @@
+"""What did the run find, in plain sentences?
+
+Each function reads one stage's tables and returns sentences. Every number in a sentence is computed
+from a table here, and each sentence names that table and carries the status word of what it rests
+on; a sentence without one states a plain count.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from emhniche.report import words
+from emhniche.report.niche_figures import known
+from emhniche.report.tables import TABLES, RunTables
+
+FOCUS = ("KIT", "CXCL12", "G-CSF", "IL-1", "LIF", "TNF", "CXCR2")
+"""Axes of the review's panel; further axes are in the tables and the map."""
+
+Q_LEVEL = 0.10
+"""Tested differences at or below this false discovery rate are named."""
+
+NAMED = 5
+"""Differences named in a sentence."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence with what it rests on.
+
+    Attributes
+    ----------
+    status
+        Status word of the tables, or empty for a plain count.
+    text
+        The sentence.
+    table
+        Path of its table, relative to the report.
+    """
+
+    status: str
+    text: str
+    table: str
+
+
+def all_findings(run: RunTables) -> list[Finding]:
+    """Return every finding of a run, in the order of the analysis."""
+    return [
+        *quality(run),
+        *cell_types(run),
+        *design(run),
+        *producers(run),
+        *differences(run),
+        *frequencies(run),
+        *signalling(run),
+        *pathological(run),
+    ]
+
+
+def standfirst(run: RunTables) -> list[str]:
+    """Say in two or three sentences what a hurried reader must know.
+
+    Parameters
+    ----------
+    run
+        Tables of the run.
+
+    Returns
+    -------
+    list of str
+        Samples and cells, failed samples first; then whether the niches could be compared.
+    """
+    verdicts = pd.Series({sample: qc["verdict"] for sample, qc in run.qc.items()})
+    lines = []
+    for verdict, one, many in (
+        ("fail", "failed quality control", "failed quality control"),
+        ("warn", "carries a warning", "carry a warning"),
+    ):
+        hit = verdicts.index[verdicts == verdict]
+        if len(hit):
+            text = one if len(hit) == 1 else many
+            named = f": {words.join(hit)}" if len(hit) <= 6 else ""
+            total = words.plural(len(verdicts), "sample")
+            lines.append(f"{words.number(len(hit))} of {total} {text}{named}.")
+    kept, total = _kept(run)
+    datasets = words.plural(run.samples["dataset"].nunique(), "dataset")
+    lines.insert(
+        len(lines) if (verdicts == "fail").any() else 0,
+        f"{words.plural(kept, 'cell')} of {words.plural(len(run.samples), 'sample')} from "
+        f"{datasets} are in this report, of {words.number(total)} barcodes.",
+    )
+    lines += [_design_sentence(run, row) for _, row in run["design"].iterrows()]
+    return lines
+
+
+def quality(run: RunTables) -> Iterator[Finding]:
+    """Say what quality control kept, and which lineage of which sample lost most."""
+    kept, total = _kept(run)
+    yield Finding(
+        "",
+        f"{words.number(kept)} of {words.plural(total, 'barcode')} were kept as cells "
+        f"({words.percent(kept, total)}) in {words.plural(len(run.qc), 'sample')}.",
+        "#quality",
+    )
+    heavy = [
+        (1 - row["n_kept"] / row["n_in"], sample, row)
+        for sample, qc in run.qc.items()
+        for row in qc["lineages"]
+        if row["n_in"] >= 20 and row["lineage"] != "unresolved"
+    ]
+    heavy = sorted((h for h in heavy if h[0] >= 0.3), key=lambda h: (-h[0], h[1]))[:3]
+    if heavy:
+        parts = [
+            f"{words.name(row['lineage'])} of {sample} ({words.percent(share)} of "
+            f"{words.number(row['n_in'])} barcodes)"
+            for share, sample, row in heavy
+        ]
+        yield Finding("", f"Quality control cost most in {words.join(parts)}.", "#quality")
+
+
+def cell_types(run: RunTables) -> Iterator[Finding]:
+    """Say which lineages were found and how many cells have none."""
+    annotation = run["annotation"]
+    sizes = annotation["lineage"].value_counts()
+    named = sizes.drop("unresolved", errors="ignore")
+    parts = [f"{words.name(lineage)} ({words.number(n)})" for lineage, n in named.items()]
+    lost = int(sizes.get("unresolved", 0))
+    clusters = run["clusters"]["cluster"].nunique()
+    yield Finding(
+        "",
+        f"{words.plural(len(annotation), 'cell')} form {words.plural(clusters, 'cluster')} of "
+        f"{words.plural(len(named), 'lineage')}: {words.join(parts)}. "
+        f"{words.plural(lost, 'cell')} ({words.percent(lost, len(annotation))}) stay unresolved.",
+        _path("annotation_clusters"),
+    )
+
+
+def design(run: RunTables) -> Iterator[Finding]:
+    """Say of each contrast whether the samples can answer it."""
+    for _, row in run["design"].iterrows():
+        yield Finding(str(row["verdict"]), _design_sentence(run, row), _path("design"))
+
+
+def producers(run: RunTables) -> Iterator[Finding]:
+    """Say which cells make the panel's ligands in each niche, and which cannot be judged."""
+    ligands = run["production"]
+    ligands = ligands[(ligands["role"] == "ligand") & ligands["axis"].isin(FOCUS)]
+    for niche, table in ligands.groupby("niche", sort=False):
+        best = top_producers(table)
+        made = [
+            f"{gene} by {words.name(row['cell_type'])} "
+            f"({words.percent(row['detection'])} of {words.plural(row['n_cells'], 'cell')})"
+            for gene, row in best.iterrows()
+        ]
+        if made:
+            text = f"In the {words.name(niche)} niche the highest share of cells is seen for "
+            yield Finding("effect_only", f"{text}{words.join(made)}.", _path("production"))
+        lost = [gene for gene in dict.fromkeys(table["gene"]) if gene not in best.index]
+        if lost:
+            yield Finding(
+                "not_testable",
+                f"In the {words.name(niche)} niche {words.join(lost)} cannot be judged in any cell "
+                f"type: too few counts or cells, or not measured. That is not absence.",
+                _path("production"),
+            )
+
+
+def differences(run: RunTables) -> Iterator[Finding]:
+    """Say how many differences each contrast could test, and name the clearest."""
+    for contrast, table in run["contrasts"].groupby("contrast", sort=False):
+        counts = table["status"].value_counts()
+        parts = [
+            f"{words.number(counts[key])} {words.status(key).word}"
+            for key in words.STATUSES
+            if key in counts
+        ]
+        yield Finding(
+            "",
+            f"{words.name(contrast)}: of {words.number(len(table))} pairs of gene and cell type, "
+            f"{words.join(parts)}.",
+            _path("contrasts"),
+        )
+        yield from _named_differences(str(contrast), table)
+
+
+def frequencies(run: RunTables) -> Iterator[Finding]:
+    """Say what can be said of cell-type frequencies."""
+    for contrast, table in run["composition"].groupby("contrast", sort=False):
+        shown = table[table["effect"].notna()]
+        if shown.empty:
+            reasons = words.join(table["reason"].dropna().unique()[:2]) or "nothing to compare"
+            yield Finding(
+                str(table["status"].iloc[0]),
+                words.sentence(
+                    f"{words.name(contrast)}: no cell type's frequency can be compared: {reasons}"
+                ),
+                _path("composition"),
+            )
+            continue
+        for status, part in shown.groupby("status", sort=False):
+            top = part.loc[part["effect"].abs().sort_values(ascending=False).index[:NAMED]]
+            parts = [
+                f"{words.name(r['cell_type'])} {words.fold(r['effect'])}" for _, r in top.iterrows()
+            ]
+            yield Finding(
+                str(status),
+                f"{words.name(contrast)}, frequency of cell types: {words.join(parts)}.",
+                _path("composition"),
+            )
+
+
+def signalling(run: RunTables) -> Iterator[Finding]:
+    """Say how many ligand-receptor pairs could be scored, and the strongest of each niche."""
+    pairs = run["ligand_receptor"]
+    for niche, table in pairs.groupby("niche", sort=False):
+        scored = table[table["score"].notna() & (table["status"] != "not_testable")]
+        text = (
+            f"In the {words.name(niche)} niche {words.number(len(scored))} of "
+            f"{words.number(len(table))} combinations of ligand, receptor, sender and receiver "
+            "have enough cells and counts for a score"
+        )
+        if len(scored):
+            best = scored.loc[scored["score"].idxmax()]
+            text += (
+                f"; the highest is {best['ligand']} of {words.name(best['sender'])} to "
+                f"{best['receptor']} of {words.name(best['receiver'])}"
+            )
+        status = "effect_only" if len(scored) else "not_testable"
+        yield Finding(status, f"{text}.", _path("ligand_receptor"))
+
+
+def pathological(run: RunTables) -> Iterator[Finding]:
+    """Say how many myeloid cells were scored and called pathological, and why not more."""
+    calls = run["calls"]
+    cells = calls["cell_id"].nunique()
+    called = calls.loc[calls["pathological"].fillna(False).astype(bool), "cell_id"].nunique()
+    judged = calls.loc[calls["pathological"].notna(), "cell_id"].nunique()
+    if judged:
+        yield Finding(
+            "tested",
+            f"{words.plural(called, 'myeloid cell')} of {words.number(judged)} that could be "
+            "judged were called pathological.",
+            _path("calls"),
+        )
+        return
+    reasons = run["gates"]["reason"].dropna().value_counts()
+    why = f" Most often: {reasons.index[0]}." if len(reasons) else ""
+    yield Finding(
+        "not_testable",
+        f"No myeloid cell was called pathological or healthy: {words.plural(cells, 'cell')} have "
+        f"scores, and none a call.{why}",
+        _path("gates"),
+    )
+
+
+def top_producers(production: pd.DataFrame) -> pd.DataFrame:
+    """Return for each gene the cell type with the highest share of cells that hold it.
+
+    Parameters
+    ----------
+    production
+        Rows of ``production.tsv`` of one niche.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by gene, in the table's order; genes that no cell type can be judged for, or that
+        none holds, are left out.
+    """
+    table = production[known(production) & (production["detection"] > 0)]
+    best = table.loc[table.groupby("gene", sort=False)["detection"].idxmax()]
+    return best.set_index("gene")
+
+
+def _named_differences(contrast: str, table: pd.DataFrame) -> Iterator[Finding]:
+    tested = table[(table["status"] == "tested") & (table["q"] <= Q_LEVEL)]
+    sizes = table[(table["status"] == "effect_only") & ~table["ambient"].fillna(False).astype(bool)]
+    for status, part, lead in (
+        ("tested", tested, f"at a false discovery rate of {Q_LEVEL:g}"),
+        ("effect_only", sizes, "the largest differences, with no p-value"),
+    ):
+        part = part[part["effect"].notna()]
+        if part.empty:
+            continue
+        top = part.loc[
+            part["effect"].abs().sort_values(ascending=False, kind="stable").index[:NAMED]
+        ]
+        parts = [
+            f"{row['gene']} in {words.name(row['cell_type'])} {words.fold(row['effect'])}"
+            for _, row in top.iterrows()
+        ]
+        more = (
+            f" ({words.number(len(part) - len(top))} more in the table)"
+            if len(part) > len(top)
+            else ""
+        )
+        yield Finding(
+            status,
+            f"{words.name(contrast)}, {lead}: {words.join(parts)}{more}.",
+            _path("contrasts"),
+        )
+
+
+def _design_sentence(run: RunTables, row: pd.Series) -> str:
+    what = f"{words.name(row['test'])} against {words.name(row['reference'])}"
+    what = what[0].upper() + what[1:]
+    aliased = [] if words.is_missing(row["aliased_with"]) else str(row["aliased_with"]).split(";")
+    if row["verdict"] == "not_identifiable" and aliased:
+        return (
+            f"{what}: the difference cannot be told from a difference of {words.join(aliased)}, so "
+            "no p-value is given; the sizes of the differences are shown where they can be."
+        )
+    return words.sentence(f"{what}: {row['reason']}")
+
+
+def _kept(run: RunTables) -> tuple[int, int]:
+    return sum(q["n_kept"] for q in run.qc.values()), sum(q["n_in"] for q in run.qc.values())
+
+
+def _path(table: str) -> str:
+    if table == "annotation_clusters":
+        table = "cluster_types"
+    return f"../{TABLES[table][0]}"

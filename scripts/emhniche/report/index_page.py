@@ -1,0 +1,287 @@
+"""What was asked, what came in, what was found, and how far can it be trusted?
+
+:func:`build_index` writes ``report/index.html``, the page people open, and the figures beside it.
+The page follows the order in which the run was made.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from emhniche.io import CELL_ID, read_json, write_text
+from emhniche.report import index_tables, niche_figures, run_figures, words
+from emhniche.report.findings import all_findings, standfirst
+from emhniche.report.interactive import MAX_CELLS, cell_frame, map_data
+from emhniche.report.methods import cited, limits, methods_text
+from emhniche.report.render import Picture, picture, render
+from emhniche.report.tables import TABLES, RunTables, read_run
+
+CONTENTS = [
+    ("asked", "What was asked"),
+    ("came-in", "What came in"),
+    ("findings", "Findings"),
+    ("quality", "Quality control"),
+    ("integration", "Integration"),
+    ("cells", "Cells and clusters"),
+    ("panel", "Who makes the panel"),
+    ("contrasts", "Contrasts"),
+    ("composition", "Composition"),
+    ("signalling", "Ligands and receptors"),
+    ("myeloid", "Myeloid cells"),
+    ("limits", "Limits of the data"),
+    ("methods", "Methods"),
+    ("provenance", "Provenance"),
+]
+
+
+def build_index(
+    root: Path,
+    *,
+    config: Mapping,
+    samples: pd.DataFrame,
+    registry: pd.DataFrame,
+) -> None:
+    """Write the report of a run: ``report/index.html`` and ``report/figures/``.
+
+    Parameters
+    ----------
+    root
+        Results folder of the run, with every table of :data:`emhniche.report.tables.TABLES`,
+        ``cells.h5ad``, the samples' ``qc.json`` and ``provenance.json``.
+    config
+        The run's settings.
+    samples
+        The sample sheet, indexed by sample.
+    registry
+        The dataset registry, indexed by file.
+    """
+    root = Path(root)
+    run = read_run(root, config=config, samples=samples, registry=registry)
+    provenance = read_json(root / "provenance.json")
+    cells = cell_frame(run)
+    pictures = draw(run, cells)
+    used = registry[registry["dataset"].isin(samples["dataset"])]
+    paragraphs = methods_text(config, provenance)
+    numbers, references = cited(paragraphs, used)
+    genes = list(dict.fromkeys(run["production"]["gene"].dropna().astype(str)))
+    page = render(
+        "index.html.j2",
+        scripts=["report.js", "umap.js"],
+        context={
+            "title": config["report"]["title"],
+            "run_name": config["run"],
+            "contents": CONTENTS,
+            "standfirst": standfirst(run),
+            "asked": asked(run),
+            "datasets": datasets(run, used, numbers),
+            "findings": all_findings(run),
+            "pictures": pictures,
+            "map": map_data(run, genes, seed=config["seed"]),
+            "max_cells": MAX_CELLS,
+            "tables": tables(run, provenance),
+            "limits": limits(samples, run["design"]),
+            "methods": paragraphs,
+            "numbers": numbers,
+            "references": references,
+            "provenance": provenance,
+            "shown_packages": shown_packages(provenance),
+        },
+    )
+    for name, one in pictures.items():
+        write_text(standalone(one), root / "report" / "figures" / f"{name}.svg")
+    write_text(page, root / "report" / "index.html")
+
+
+def draw(run: RunTables, cells: pd.DataFrame) -> dict[str, Picture]:
+    """Draw every figure of the index page.
+
+    Parameters
+    ----------
+    run
+        Tables of the run.
+    cells
+        One row a cell, as :func:`emhniche.report.interactive.cell_frame` returns it.
+
+    Returns
+    -------
+    dict
+        Name -> figure; one whose tables hold nothing to draw says so.
+    """
+    primary = run.config["integrate"]["primary"]
+    production, contrasts = run["production"], run["contrasts"]
+    drawn = [
+        picture(
+            "losses",
+            run_figures.losses(run.qc),
+            caption="What became of every sample's barcodes.",
+        ),
+        picture(
+            "training",
+            run_figures.training(run.history),
+            caption="Loss of the scVI model by epoch. Lower is better; a growing gap between the "
+            "curves would mean that the model learns its training cells by heart.",
+            tables=[f"../integration/{primary}/history.tsv"],
+            nothing="The primary method was not trained, so it has no history.",
+        ),
+        picture(
+            "metrics",
+            run_figures.metrics(run["metrics"]),
+            caption="Integration metrics between what a latent space without information scores "
+            "(floor) and the best that could be had (ceiling).",
+            tables=_sources("metrics"),
+            nothing="No metric could be computed.",
+        ),
+        _umap(run, cells),
+        picture(
+            "composition",
+            run_figures.composition(cells, run.samples),
+            caption="Lineages of each sample's kept cells. A star marks samples that were sorted "
+            "or enriched: there the gate set the frequencies.",
+            tables=_sources("annotation"),
+        ),
+        picture(
+            "myeloid",
+            run_figures.myeloid(run["calls"], run.cells["tissue"]),
+            caption="Signature score of each myeloid cell against its maturation. Where both fall "
+            "or rise together, a high score may be no more than a matter of age.",
+            tables=_sources("calls"),
+            nothing="No myeloid cell has both a maturation and a signature score.",
+        ),
+    ]
+    for niche in words.order(run.samples["niche"], ["marrow", "extramedullary"]):
+        drawn.append(_panel(production, niche))
+    for contrast in run.config["niche"]["contrasts"]:
+        drawn.append(_forest(contrasts, contrast))
+    return {one.name: one for one in drawn}
+
+
+def tables(run: RunTables, provenance: Mapping) -> dict[str, index_tables.PageTable]:
+    """Return every table of the index page by its place in the template."""
+    return {
+        "samples": index_tables.sample_table(run),
+        "losses": index_tables.loss_table(run),
+        "metrics": index_tables.metric_table(run),
+        "clusters": index_tables.cluster_table(run),
+        "coverage": index_tables.coverage_table(run),
+        "producers": index_tables.producer_table(run),
+        "design": index_tables.design_table(run),
+        "contrasts": index_tables.contrast_table(run),
+        "composition": index_tables.composition_table(run),
+        "ligand_receptor": index_tables.ligand_receptor_table(run),
+        "gates": index_tables.gate_table(run),
+        "subsets": index_tables.subset_table(run),
+        "inputs": index_tables.input_table(provenance),
+    }
+
+
+def asked(run: RunTables) -> list[tuple[str, str]]:
+    """Say what the configuration asked for, as terms and values."""
+    config = run.config
+    panel = run["production"].drop_duplicates("gene")
+    axes = list(dict.fromkeys(panel["axis"]))
+    facts = [
+        (
+            f"Contrast {words.name(one['name'])}",
+            f"{one['factor']}: {one['test']} against {one['reference']}"
+            + "".join(f", only where {k} is {v}" for k, v in (one.get("subset") or {}).items()),
+        )
+        for one in config["niche"]["contrasts"]
+    ]
+    facts += [
+        (
+            "Panel",
+            f"{words.plural(len(panel), 'gene')} of {words.plural(len(axes), 'axis', 'axes')}: "
+            f"{words.join(axes)}",
+        ),
+        (
+            "Integration",
+            f"{words.join(config['integrate']['methods'])}; clusters on "
+            f"{config['integrate']['primary']}; batch: {config['integrate']['batch_key']}",
+        ),
+        ("Myeloid signatures", words.join(words.name(s) for s in config["myeloid"]["signatures"])),
+        ("Seed", str(config["seed"])),
+    ]
+    return facts
+
+
+def datasets(run: RunTables, registry: pd.DataFrame, numbers: Mapping[str, int]) -> list[dict]:
+    """Return one entry a dataset: what it is, how many samples and cells, and its reference."""
+    entries = []
+    cells = run.cells["dataset"].astype(str).value_counts()
+    for dataset, sheet in run.samples.groupby("dataset", sort=False):
+        row = registry[registry["dataset"] == dataset].head(1)
+        entries.append(
+            {
+                "name": dataset,
+                "tissue": words.join(dict.fromkeys(sheet["tissue"])),
+                "species": words.join(dict.fromkeys(sheet["species"])),
+                "chemistry": words.join(c for c in dict.fromkeys(sheet["chemistry"]) if c),
+                "samples": len(sheet),
+                "cells": int(cells.get(dataset, 0)),
+                "citation": row["citation"].iloc[0] if len(row) else "",
+                "number": numbers.get(dataset),
+            }
+        )
+    return entries
+
+
+def shown_packages(provenance: Mapping) -> list[tuple[str, str]]:
+    """Return the versions of the packages that do the work; provenance.json holds all."""
+    wanted = (
+        "snakemake scanpy anndata scvi-tools torch leidenalg igraph umap-learn pyucell pydeseq2"
+    )
+    wanted += " scikit-learn scipy numpy pandas matplotlib"
+    packages = provenance["packages"]
+    return [(name, packages[name]) for name in wanted.split() if name in packages]
+
+
+def standalone(one: Picture) -> str:
+    """Return a figure as an SVG file of its own."""
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{one.content}\n'
+
+
+def _panel(production: pd.DataFrame, niche: str) -> Picture:
+    return picture(
+        f"panel-{niche}",
+        niche_figures.panel_map(production, niche),
+        caption=f"The panel in the {words.name(niche)} niche: share of the cells of each type in "
+        "which the transcript was seen, in brackets the cells. White is none of enough cells; "
+        "hatched is not testable or not measured, which is not zero.",
+        tables=_sources("production"),
+        nothing=f"No gene of the panel was looked for in the {words.name(niche)} niche.",
+    )
+
+
+def _forest(contrasts: pd.DataFrame, contrast: Mapping) -> Picture:
+    name = words.name(contrast["name"])
+    return picture(
+        f"forest-{contrast['name']}",
+        niche_figures.forest(contrasts[contrasts["contrast"] == contrast["name"]], contrast),
+        caption=f"{name}: the largest differences that have a size, at most "
+        f"{niche_figures.MAX_EFFECTS}. Filled: tested, with 95 % interval. Open: a size without a "
+        "p-value. A star: the counts may be ambient RNA.",
+        tables=_sources("contrasts", "design"),
+        nothing=f"{name}: no difference has a size, nothing could be tested.",
+    )
+
+
+def _umap(run: RunTables, cells: pd.DataFrame) -> Picture:
+    """Draw the static map: for print, for browsers without scripts, and for a quick look."""
+    place = run["umap"].set_index(CELL_ID).reindex(cells.index)
+    columns = [
+        column
+        for column in ("lineage", "tissue", "dataset", "sample", "condition")
+        if column in cells and (column == "lineage" or cells[column].nunique() > 1)
+    ][:4]
+    return picture(
+        "umap",
+        run_figures.umap(place, cells, columns),
+        caption="Map of cells (UMAP of the latent space). Neighbours are alike; distances between "
+        "groups and the size of a group mean little.",
+        tables=_sources("umap", "clusters", "annotation"),
+    )
+
+
+def _sources(*names: str) -> list[str]:
+    return [f"../{TABLES[name][0]}" for name in names]

@@ -1,0 +1,262 @@
+"""How was the run done, in words that a paper can take over?
+
+The text names the settings of this run and the versions recorded in its provenance; each paragraph
+cites its sources by key, and :func:`cited` numbers them in the order they are met.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from emhniche.report import words
+
+REFERENCES = {
+    "panel": (
+        "Barisas DAG, Choi K. Extramedullary hematopoiesis in cancer. Exp Mol Med 2024.",
+        "10.1038/s12276-024-01192-4",
+    ),
+    "snakemake": (
+        "Mölder F et al. Sustainable data analysis with Snakemake. F1000Research 2021.",
+        "10.12688/f1000research.29032.2",
+    ),
+    "scanpy": (
+        "Wolf FA, Angerer P, Theis FJ. SCANPY: large-scale single-cell gene expression data "
+        "analysis. Genome Biol 2018.",
+        "10.1186/s13059-017-1382-0",
+    ),
+    "scrublet": (
+        "Wolock SL, Lopez R, Klein AM. Scrublet. Cell Syst 2019.",
+        "10.1016/j.cels.2018.11.005",
+    ),
+    "soupx": (
+        "Young MD, Behjati S. SoupX removes ambient RNA contamination from droplet-based "
+        "single-cell RNA sequencing data. GigaScience 2020.",
+        "10.1093/gigascience/giaa151",
+    ),
+    "scvi": (
+        "Lopez R et al. Deep generative modeling for single-cell transcriptomics. Nat Methods "
+        "2018.",
+        "10.1038/s41592-018-0229-2",
+    ),
+    "scvi-tools": (
+        "Gayoso A et al. A Python library for probabilistic analysis of single-cell omics data. "
+        "Nat Biotechnol 2022.",
+        "10.1038/s41587-021-01206-w",
+    ),
+    "leiden": (
+        "Traag VA, Waltman L, van Eck NJ. From Louvain to Leiden. Sci Rep 2019.",
+        "10.1038/s41598-019-41695-z",
+    ),
+    "umap": ("McInnes L, Healy J, Melville J. UMAP. 2018.", "10.48550/arXiv.1802.03426"),
+    "ucell": (
+        "Andreatta M, Carmona SJ. UCell. Comput Struct Biotechnol J 2021.",
+        "10.1016/j.csbj.2021.06.043",
+    ),
+    "squair": (
+        "Squair JW et al. Confronting false discoveries in single-cell differential expression. "
+        "Nat Commun 2021.",
+        "10.1038/s41467-021-25960-2",
+    ),
+    "bh": (
+        "Benjamini Y, Hochberg Y. Controlling the false discovery rate. J R Stat Soc B 1995.",
+        "10.1111/j.2517-6161.1995.tb02031.x",
+    ),
+    "mdsc": (
+        "Alshetaiwi H et al. Defining the emergence of myeloid-derived suppressor cells in breast "
+        "cancer using single-cell transcriptomics. Sci Immunol 2020.",
+        "10.1126/sciimmunol.aay6017",
+    ),
+    "neutrotime": (
+        "Grieshaber-Bouyer R et al. The neutrotime transcriptional signature defines a single "
+        "continuum of neutrophils across biological compartments. Nat Commun 2021.",
+        "10.1038/s41467-021-22973-9",
+    ),
+}
+"""Key -> how the work is cited, and its DOI."""
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """One step of the methods."""
+
+    heading: str
+    text: str
+    sources: tuple[str, ...]
+
+
+def methods_text(config: Mapping, provenance: Mapping) -> list[Paragraph]:
+    """Write the methods of a run.
+
+    Parameters
+    ----------
+    config
+        The run's settings.
+    provenance
+        Its ``provenance.json``.
+
+    Returns
+    -------
+    list of Paragraph
+        In the order of the analysis.
+    """
+    packages = provenance["packages"]
+
+    def tool(package: str, name: str | None = None) -> str:
+        known = packages.get(package)
+        return f"{name or package} {known}" if known else name or package
+
+    qc, integrate, niche = config["qc"], config["integrate"], config["niche"]
+    cluster, score, myeloid = config["cluster"], config["score"], config["myeloid"]
+    return [
+        Paragraph(
+            "Workflow",
+            f"Counts were processed by emh-niche {provenance['pipeline']['version']}, a workflow "
+            f"of {tool('snakemake', 'Snakemake')}, with Python {provenance['python']} and "
+            f"{tool('scanpy', 'Scanpy')}; every random step had the seed {config['seed']}.",
+            ("snakemake", "scanpy"),
+        ),
+        Paragraph(
+            "Quality control",
+            "The barcodes of each library were grouped and each group was given a coarse lineage. "
+            "Barcodes were removed when their counts or genes lay more than "
+            f"{qc['n_mads']:g} median absolute deviations below, or their mitochondrial share as "
+            "far above, the median of their lineage in that library; the limits were held between "
+            f"{qc['min_counts']['floor']} and {qc['min_counts']['ceiling']} counts, "
+            f"{qc['min_genes']['floor']} and {qc['min_genes']['ceiling']} genes, and "
+            f"{qc['max_pct_mito']['floor']} % and {qc['max_pct_mito']['ceiling']} %. Doublets were "
+            "called by Scrublet in libraries that were not sorted to one cell a well. A gene was "
+            "taken as ambient in a lineage when the library's average profile explained its counts "
+            "there, after the idea of SoupX.",
+            ("scrublet", "soupx"),
+        ),
+        Paragraph(
+            "Integration and clusters",
+            f"Genes of the samples were joined by {config['merge']['genes']}; a gene that a "
+            "dataset does not list is missing there, not zero. "
+            f"{_latent_text(integrate, tool('scvi-tools'))} Clusters were found by the Leiden "
+            f"algorithm at resolution {cluster['resolution']:g} on the neighbour graph of the "
+            f"{integrate['primary']} latent space, which UMAP lays out for the eye only. Clusters "
+            "were named from their pooled counts by marker sets that hold no gene of the panel.",
+            ("scvi", "scvi-tools", "leiden", "umap"),
+        ),
+        Paragraph(
+            "Scores",
+            "Each axis of the panel, its ligands, receptors and antagonists apart, and each "
+            "signature was scored in every cell by the rank-based UCell statistic over the "
+            f"{words.number(score['max_rank'])} highest genes and set against "
+            f"{score['n_random']} random gene sets of matched expression.",
+            ("panel", "ucell"),
+        ),
+        Paragraph(
+            "Comparison of niches",
+            "The unit is the donor: counts of a cell type were summed by donor, and donors with "
+            f"fewer than {niche['min_cells']} of its cells were left out. A p-value was given only "
+            f"where each arm has at least {niche['min_units']} known donors and the factor is not "
+            "aliased with study, platform or gate, and only for genes with at least "
+            f"{niche['min_counts']} counts over all units; the false discovery rate was controlled "
+            "over all genes, cell types and contrasts together. Libraries that were sorted or "
+            "enriched have no say on frequencies.",
+            ("squair", "bh"),
+        ),
+        Paragraph(
+            "Pathological myeloid cells",
+            "Within one lineage of one tissue, a signature's score was adjusted for maturation on "
+            "cells of reference donors. Cells were to be called only where case donors exceed "
+            f"reference donors, with at least {myeloid['min_donors']} donors of "
+            f"{myeloid['min_cells']} cells in each arm, at a false discovery rate of "
+            f"{myeloid['q']:g}.",
+            ("mdsc", "neutrotime"),
+        ),
+    ]
+
+
+def cited(
+    paragraphs: list[Paragraph], registry: pd.DataFrame
+) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Give the sources of the text their numbers, then those of the datasets.
+
+    Parameters
+    ----------
+    paragraphs
+        The methods.
+    registry
+        Rows of the registry that the run used, with ``dataset``, ``citation`` and ``doi``.
+
+    Returns
+    -------
+    numbers : dict
+        Key of a source, or dataset, -> its number.
+    references : list of tuple
+        ``(citation, doi)`` in that order; the DOI may be empty.
+    """
+    numbers: dict[str, int] = {}
+    references: list[tuple[str, str]] = []
+    for paragraph in paragraphs:
+        for key in paragraph.sources:
+            if key not in numbers:
+                references.append(REFERENCES[key])
+                numbers[key] = len(references)
+    for _, row in registry.drop_duplicates("dataset").iterrows():
+        if not words.is_missing(row["citation"]):
+            references.append((row["citation"], "" if words.is_missing(row["doi"]) else row["doi"]))
+            numbers[row["dataset"]] = len(references)
+    return numbers, references
+
+
+def limits(samples: pd.DataFrame, design: pd.DataFrame) -> list[str]:
+    """Say what these data cannot show, from the sample sheet and the designs.
+
+    Parameters
+    ----------
+    samples
+        The sample sheet.
+    design
+        ``niche/design.tsv``.
+
+    Returns
+    -------
+    list of str
+        One sentence or two each.
+    """
+    lines = []
+    unknown = samples.index[~samples["donor_known"].astype(bool)]
+    if len(unknown):
+        lines.append(
+            f"{words.number(len(unknown))} of {words.plural(len(samples), 'sample')} come from a "
+            "donor that is not known. They are shown, but never count as replicates."
+        )
+    gated = samples[samples["enrichment"].fillna("none") != "none"]
+    if len(gated):
+        lines.append(
+            f"{words.number(len(gated))} of {words.plural(len(samples), 'sample')} were sorted or "
+            "enriched: how frequent a cell type is in them was set by the gate."
+        )
+    untested = design[design["verdict"] != "tested"]
+    if len(untested):
+        lines.append(
+            f"{words.number(len(untested))} of {words.plural(len(design), 'contrast')} cannot be "
+            "tested on these samples, whatever the method: no statistics can replace the missing "
+            "donors. A difference without a p-value is a description of these samples only."
+        )
+    lines += [
+        "A gene that was not detected may be made all the same: ligands such as Kitl, Csf3 and Lif "
+        "are rare transcripts, and whole-tissue suspensions hold few of the stromal and "
+        "endothelial cells that make them.",
+        "Transcripts are not protein: chemokines bind to cells that do not make them, and soluble "
+        "and membrane-bound KIT ligand are splice forms that 3-prime counts do not tell apart.",
+        "A signature of suppressor cells is a pattern of RNA; it cannot show that they suppress.",
+    ]
+    return lines
+
+
+def _latent_text(integrate: Mapping, tool: str) -> str:
+    if "scvi" not in integrate["methods"]:
+        return "Principal components were taken without correction for batches."
+    scvi = integrate["scvi"]
+    return (
+        f"scVI ({tool}) was trained on raw counts with the column '{integrate['batch_key']}' of "
+        f"the sample sheet as batch and {integrate['n_latent']} latent dimensions, in "
+        f"{scvi['epochs']} epochs of one cycle with a peak learning rate of {scvi['peak_rate']:g}; "
+        "tissue is never a batch."
+    )

@@ -1,0 +1,118 @@
+"""How does a table of the run become a table on the page?
+
+A :class:`PageTable` holds cells that are already in words, each with the value it is sorted by; one
+macro of the templates writes them all.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from emhniche.report import words
+
+NUMERIC = {
+    "count": words.number,
+    "percent": words.percent,
+    "signed": words.signed,
+    "p": words.p_value,
+    "number": words.significant,
+}
+"""Kinds of column that are written as numbers and aligned to the right."""
+
+Formatter = Callable[[object], str]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a page's table.
+
+    Attributes
+    ----------
+    key
+        Column of the table.
+    heading
+        What it is called on the page.
+    kind
+        One of :data:`NUMERIC`, or ``name``, ``text``, ``prose`` (a sentence), ``status``,
+        ``verdict``, ``sample``.
+    """
+
+    key: str
+    heading: str
+    kind: str = "name"
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the column is aligned to the right."""
+        return self.kind in NUMERIC
+
+
+@dataclass(frozen=True)
+class PageTable:
+    """A table ready for the page.
+
+    Attributes
+    ----------
+    name
+        Its id on the page.
+    caption
+        What it holds.
+    columns, rows
+        Columns, and for each row one ``(kind, text, value)`` a column; `value` is what a number is
+        sorted by, empty where there is none.
+    source
+        Relative path of the file it was made from.
+    searchable
+        Whether a search field stands above it.
+    """
+
+    name: str
+    caption: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[tuple[str, str, object]]]
+    source: str = ""
+    searchable: bool = field(default=False)
+
+
+def page_table(
+    name: str,
+    table: pd.DataFrame,
+    columns: Sequence[Column],
+    *,
+    caption: str,
+    source: str = "",
+    searchable: bool = False,
+) -> PageTable:
+    """Put the rows of a table in words.
+
+    Parameters
+    ----------
+    name
+        Id on the page.
+    table
+        Its rows, in their order.
+    columns
+        What is shown; columns that the table lacks are left out.
+    caption, source, searchable
+        As in :class:`PageTable`.
+
+    Returns
+    -------
+    PageTable
+    """
+    shown = [column for column in columns if column.key in table]
+    rows = [
+        [_cell(column, value) for column, value in zip(shown, values, strict=True)]
+        for values in zip(*(table[column.key] for column in shown), strict=True)
+    ]
+    return PageTable(name, caption, shown, rows, source, searchable)
+
+
+def _cell(column: Column, value: object) -> tuple[str, str, object]:
+    if column.numeric:
+        return "number", NUMERIC[column.kind](value), "" if words.is_missing(value) else value
+    if words.is_missing(value):
+        return "text", words.MISSING, ""
+    text = words.name(value) if column.kind == "name" else str(value)
+    return column.kind, text, ""

@@ -1,0 +1,158 @@
+"""Which code, settings, files and machine made this run?
+
+``provenance.json`` is a record of one run on one machine, so it is not the same bytes twice; all
+other files of a run are.
+"""
+
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib.metadata import distributions, version
+from pathlib import Path
+
+import h5py
+import pandas as pd
+from anndata.io import read_elem
+
+
+def collect_provenance(
+    *,
+    config: Mapping,
+    samples: pd.DataFrame,
+    registry: pd.DataFrame,
+    counts: Mapping[str, Path],
+    repository: Path,
+) -> dict:
+    """Record what a run was made with.
+
+    Parameters
+    ----------
+    config
+        The run's settings, with defaults.
+    samples
+        The sample sheet, indexed by sample.
+    registry
+        The dataset registry, indexed by file.
+    counts
+        Sample -> its ``counts.h5ad``, which holds the sums of the files that were read.
+    repository
+        Folder of the Snakefile.
+
+    Returns
+    -------
+    dict
+        ``pipeline`` (version, commit), ``python``, ``packages``, ``seed``, ``config``, ``inputs``
+        (sample sheet, gene lists, registry rows used, files read by each sample), ``accelerator``,
+        ``hardware``, ``system`` and ``written`` (time).
+    """
+    return {
+        "pipeline": {
+            "name": "emhniche",
+            "version": version("emhniche"),
+            "git_commit": git_commit(repository),
+        },
+        "python": platform.python_version(),
+        "packages": package_versions(),
+        "seed": config["seed"],
+        "config": config,
+        "inputs": {
+            "samples": {"path": config["samples"], "sha256": checksum(config["samples"])},
+            "resources": {
+                name: {"path": path, "sha256": checksum(path)}
+                for name, path in config["resources"].items()
+            },
+            "registry": registry_rows(samples, registry),
+            "files_read": {sample: files_read(path) for sample, path in counts.items()},
+        },
+        "accelerator": {
+            "asked_for": config["integrate"]["scvi"]["accelerator"],
+            "gpu": gpu_name(),
+        },
+        "hardware": hardware(),
+        "system": f"{platform.system()} {platform.release()}",
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """Return the version of every installed Python package, by its normalised name."""
+    found = {}
+    for one in distributions():
+        name = one.metadata["Name"]
+        if name:
+            found[re.sub(r"[-_.]+", "-", name).lower()] = one.version
+    return dict(sorted(found.items()))
+
+
+def git_commit(repository: Path) -> str | None:
+    """Return the commit of a checkout, with ``+changes`` when files differ; None without git."""
+    commit = _output("git", "-C", str(repository), "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    changed = _output("git", "-C", str(repository), "status", "--porcelain", "-uno")
+    return f"{commit}+changes" if changed else commit
+
+
+def registry_rows(samples: pd.DataFrame, registry: pd.DataFrame) -> list[dict]:
+    """Return the registry's rows of the files that the sample sheet names."""
+    named = {file for files in samples["file"] for file in str(files).split(";")}
+    used = registry[registry.index.isin(named)].rename_axis("file").reset_index()
+    return used.to_dict("records")
+
+
+def files_read(counts: Path) -> list[dict]:
+    """Return name and sha256 of the files a sample was read from, as ingest recorded them.
+
+    Parameters
+    ----------
+    counts
+        The sample's ``counts.h5ad``.
+    """
+    with h5py.File(counts, "r") as file:
+        recorded = read_elem(file["uns/ingest"]).get("files", {})
+    table = pd.DataFrame(recorded)
+    return table.astype(str).to_dict("records")
+
+
+def checksum(path: str | Path) -> str:
+    """Return a file's sha256 in hexadecimal digits."""
+    return sha256(Path(path).read_bytes()).hexdigest()
+
+
+def hardware() -> dict[str, object]:
+    """Return the machine's processor, cores, memory (GiB) and GPU."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        match = re.search(
+            r"^model name\s*:\s*(.+)$", info.read_text(encoding="utf-8"), re.MULTILINE
+        )
+        model = match.group(1) if match else model
+    memory = None
+    if "SC_PHYS_PAGES" in os.sysconf_names:
+        memory = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
+    return {
+        "cpu": model,
+        "cores": os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count(),
+        "memory_gib": memory,
+        "gpu": gpu_name(),
+    }
+
+
+def gpu_name() -> str | None:
+    """Return the name of the first NVIDIA GPU; None without one."""
+    names = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+    return names.splitlines()[0] if names else None
+
+
+def _output(*command: str) -> str | None:
+    """Run a command and return what it prints; None when it is not there or fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,256 @@
+"""What does each picture of the run's report show?
+
+Every function takes tables of the run and returns one figure, or None when its tables hold nothing
+to draw; the page then says so. :mod:`.niche_figures` draws the panel and the contrasts.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from emhniche.report import figures, words
+from emhniche.report.figures import CYCLE, GREY, REASON_COLOURS, styled
+
+
+@styled
+def losses(qc: Mapping[str, Mapping]) -> Figure:
+    """Draw what became of every sample's barcodes, in barcodes."""
+    samples = list(qc)[::-1]
+    reasons = words.order([r for one in qc.values() for r in one["removed"]], list(REASON_COLOURS))
+    palette = figures.reason_colours(reasons)
+    figure, axes = figures.new_figure(7.8, 1.1 + 0.28 * len(samples))
+    axis = axes[0, 0]
+    widest = max(one["n_in"] for one in qc.values())
+    for place, sample in enumerate(samples):
+        one = qc[sample]
+        axis.barh(place, one["n_kept"], height=0.66, color=palette.get("kept", "#CBD5DF"))
+        left = one["n_kept"]
+        for reason in reasons:
+            n = one["removed"].get(reason, 0)
+            axis.barh(place, n, left=left, height=0.66, color=palette[reason])
+            left += n
+        text = f"{words.number(one['n_kept'])} kept, {words.percent(one['n_kept'], one['n_in'])}"
+        axis.text(one["n_in"] + 0.01 * widest, place, text, va="center", fontsize=8.5)
+    axis.set_yticks(range(len(samples)), [words.short(sample, 34) for sample in samples])
+    axis.set(xlabel="barcodes", xlim=(0, widest * 1.22))
+    figures.thousands(axis.xaxis)
+    axis.tick_params(axis="y", length=0)
+    handles = [Patch(color=palette.get("kept", "#CBD5DF"))] + [
+        Patch(color=palette[r]) for r in reasons
+    ]
+    labels = ["kept", *(words.reason(reason) for reason in reasons)]
+    figure.legend(handles, labels, loc="outside upper left", ncols=5, handlelength=1)
+    return figure
+
+
+@styled
+def training(history: pd.DataFrame) -> Figure | None:
+    """Draw the model's loss by epoch, on the cells it learned from and on those held out."""
+    parts = [("elbo", "ELBO loss (nats per cell)"), ("reconstruction_loss", "reconstruction loss")]
+    parts = [(key, text) for key, text in parts if f"{key}_train" in history]
+    if history.empty or not parts:
+        return None
+    figure, axes = figures.new_figure(3.9 * len(parts), 2.7, columns=len(parts))
+    for axis, (key, text) in zip(axes[0], parts, strict=True):
+        for part, colour, label in (
+            ("train", "#0072B2", "training cells"),
+            ("validation", "#D55E00", "held-out cells"),
+        ):
+            if f"{key}_{part}" in history:
+                known = history[["epoch", f"{key}_{part}"]].dropna()
+                axis.plot(known["epoch"], known[f"{key}_{part}"], color=colour, label=label)
+        axis.set(xlabel="epoch", ylabel=text)
+        figures.thousands(axis.yaxis)
+        axis.grid(True)
+    axes[0, 0].legend(loc="upper right")
+    return figure
+
+
+@styled
+def metrics(table: pd.DataFrame) -> Figure | None:
+    """Draw where each integration metric lies between the floor and ceiling of its controls."""
+    table = table[table[["value", "floor", "ceiling"]].notna().all(axis=1)]
+    if table.empty:
+        return None
+    names, methods = (
+        list(dict.fromkeys(table["metric"]))[::-1],
+        list(dict.fromkeys(table["method"])),
+    )
+    figure, axes = figures.new_figure(7.6, 1.2 + 0.34 * len(names))
+    axis = axes[0, 0]
+    for place, metric in enumerate(names):
+        axis.plot(
+            [0, 1], [place, place], color="#DDE3E8", linewidth=5, solid_capstyle="butt", zorder=1
+        )
+        for _, row in table[table["metric"] == metric].iterrows():
+            marker = methods.index(row["method"])
+            at = (row["value"] - row["floor"]) / (row["ceiling"] - row["floor"])
+            axis.plot(at, place, "oDs^"[marker % 4], color=CYCLE[marker], markersize=6.5)
+            text = words.significant(row["value"], 2)
+            shift = 7 if marker % 2 == 0 else -9
+            axis.annotate(
+                text, (at, place), xytext=(0, shift), textcoords="offset points",
+                ha="center", va="center", fontsize=7.5, color=CYCLE[marker],
+            )  # fmt: skip
+    labels = [
+        words.short(words.name(name.replace(":", ": ").replace("|", " and ")), 44) for name in names
+    ]
+    axis.set_yticks(range(len(names)), labels)
+    axis.set_xticks([0, 1], ["floor", "ceiling"])
+    axis.set_ylim(-0.7, len(names) - 0.3)
+    axis.tick_params(axis="y", length=0)
+    handles = [
+        Line2D([], [], marker="oDs^"[i % 4], linestyle="", color=CYCLE[i])
+        for i in range(len(methods))
+    ]
+    figure.legend(handles, methods, loc="outside upper left", ncols=len(methods))
+    return figure
+
+
+@styled
+def umap(place: pd.DataFrame, cells: pd.DataFrame, columns: Sequence[str]) -> Figure:
+    """Draw the map of cells once for each column, categories named on the map or in a legend.
+
+    Parameters
+    ----------
+    place
+        ``umap_1`` and ``umap_2``, indexed by cell_id.
+    cells
+        The columns, in the same order.
+    columns
+        What to colour by; the first is named on the map.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Two panels a row.
+    """
+    rows = -(-len(columns) // 2)
+    figure, axes = figures.new_figure(9.2, 4.3 * rows, rows=rows, columns=2)
+    drawn = figures.shuffled(len(place))[:100_000]
+    size = float(np.clip(9000 / len(drawn), 0.4, 8))
+    for axis in axes.ravel()[len(columns) :]:
+        axis.set_visible(False)
+    for axis, column in zip(axes.ravel(), columns, strict=False):
+        values = cells[column].astype(object).where(cells[column].notna(), "not given").astype(str)
+        values = values.replace("", "not given")
+        names = sorted(values.unique())
+        palette = figures.colours(names, {"not given": GREY})
+        axis.scatter(
+            place["umap_1"].to_numpy()[drawn],
+            place["umap_2"].to_numpy()[drawn],
+            s=size,
+            c=[palette[value] for value in values.to_numpy()[drawn]],
+            linewidths=0,
+            rasterized=True,
+        )
+        axis.set(title=words.name(column).capitalize(), xticks=[], yticks=[], xlabel="UMAP 1")
+        axis.set_ylabel("UMAP 2")
+        axis.set_aspect("equal", adjustable="datalim")
+        if column == columns[0]:
+            for name in names:
+                middle = place[(values == name).to_numpy()].median()
+                text = words.short(words.name(name), 24)
+                figures.label_point(axis, middle["umap_1"], middle["umap_2"], text)
+        else:
+            _dot_legend(
+                axis, [words.name(n) if column != "sample" else n for n in names], palette, names
+            )
+    return figure
+
+
+@styled
+def composition(cells: pd.DataFrame, samples: pd.DataFrame) -> Figure:
+    """Draw the lineages of each sample's kept cells; a star marks samples sorted by a gate."""
+    share = pd.crosstab(
+        cells["sample"].astype(str), cells["lineage"].astype(str), normalize="index"
+    )
+    order = [sample for sample in samples.index if sample in share.index][::-1]
+    share = share.reindex(order) * 100
+    lineages = words.order(share.columns, list(figures.LINEAGE_COLOURS))
+    palette = figures.colours(lineages)
+    figure, axes = figures.new_figure(8.2, 1.4 + 0.28 * len(order))
+    axis = axes[0, 0]
+    left = np.zeros(len(order))
+    for lineage in lineages:
+        axis.barh(range(len(order)), share[lineage], left=left, color=palette[lineage], height=0.7)
+        left += share[lineage].to_numpy()
+    sorted_by_gate = samples["enrichment"].reindex(order).fillna("none") != "none"
+    names = [
+        f"{words.short(sample, 34)}{'*' if gate else ''}"
+        for sample, gate in zip(order, sorted_by_gate, strict=True)
+    ]
+    axis.set_yticks(range(len(order)), names)
+    axis.set(xlim=(0, 100), xlabel="kept cells of the sample (%)")
+    axis.tick_params(axis="y", length=0)
+    handles = [Patch(color=palette[lineage]) for lineage in lineages]
+    labels = [words.name(lineage) for lineage in lineages]
+    figure.legend(handles, labels, loc="outside upper left", ncols=5, handlelength=1)
+    return figure
+
+
+@styled
+def myeloid(calls: pd.DataFrame, tissue: pd.Series) -> Figure | None:
+    """Draw each myeloid cell's signature score against its maturation, one panel a signature.
+
+    Parameters
+    ----------
+    calls
+        ``myeloid/calls.parquet``.
+    tissue
+        Tissue of each cell, indexed by cell_id.
+
+    Returns
+    -------
+    matplotlib.figure.Figure or None
+        None when no cell has both numbers.
+    """
+    table = calls.dropna(subset=["maturation", "score"])
+    if table.empty:
+        return None
+    panels = list(table.groupby(["lineage", "signature"], sort=True))[:6]
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, axes = figures.new_figure(3.1 * columns, 2.9 * rows, rows=rows, columns=columns)
+    tissues = words.order(tissue.astype(str))
+    palette = dict(zip(tissues, CYCLE, strict=False))
+    for axis in axes.ravel()[len(panels) :]:
+        axis.set_visible(False)
+    for axis, ((lineage, signature), part) in zip(axes.ravel(), panels, strict=False):
+        part = part.iloc[figures.shuffled(len(part))[:20_000]]
+        where = tissue.reindex(part["cell_id"]).astype(str)
+        axis.scatter(
+            part["maturation"], part["score"], s=7, c=[palette[t] for t in where], alpha=0.7,
+            linewidths=0, rasterized=True,
+        )  # fmt: skip
+        axis.set_title(
+            f"{words.name(lineage)}\n{words.short(words.name(signature), 34)}", fontsize=8.5
+        )
+        axis.set(xlabel="maturation score", ylabel="signature score")
+        axis.grid(True)
+    handles = [Line2D([], [], marker="o", linestyle="", color=palette[t]) for t in tissues]
+    figure.legend(handles, tissues, loc="outside upper left", ncols=len(tissues))
+    return figure
+
+
+def _dot_legend(
+    axis: Axes, labels: Sequence[str], palette: Mapping[str, str], names: Sequence[str]
+) -> None:
+    handles = [
+        Line2D([], [], marker="o", linestyle="", markersize=4.5, color=palette[n]) for n in names
+    ]
+    axis.legend(
+        handles,
+        [words.short(label, 30) for label in labels],
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.06),
+        ncols=2,
+        fontsize=8,
+        handletextpad=0.1,
+        columnspacing=1,
+    )

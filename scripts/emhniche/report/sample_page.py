@@ -1,0 +1,295 @@
+"""What came in with one sample, what was lost, why, and which lineages lost most?
+
+:func:`build_sample_page` turns a sample's ``qc.json`` and ``qc.parquet`` into its ``qc.html``;
+every number on the page comes from those two files.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from emhniche.io import read_json, read_table, write_text
+from emhniche.report import sample_figures, words
+from emhniche.report.render import Picture, picture, render
+
+SHEET_WORDS = {
+    "dataset": "Dataset",
+    "study": "Study",
+    "species": "Species",
+    "tissue": "Tissue",
+    "niche": "Niche",
+    "donor": "Donor",
+    "condition": "Condition",
+    "arm": "Arm",
+    "enrichment": "Enrichment",
+    "chemistry": "Chemistry",
+    "sex": "Sex",
+    "age": "Age",
+}
+"""Columns of the sample sheet that a page shows, and what they are called there."""
+
+BASIS_WORDS = {
+    "mad": "the lineage's own spread",
+    "floor": "the configured floor",
+    "ceiling": "the configured ceiling",
+    "few_cells": "too few barcodes for a spread: the mildest limit allowed",
+    "not_measured": "not measured",
+}
+"""What a threshold rests on."""
+
+METRIC_WORDS = {"n_counts": "counts", "n_genes": "genes", "pct_mito": "mitochondrial share"}
+
+
+def build_sample_page(
+    qc_json: Path,
+    qc_table: Path,
+    output: Path,
+    *,
+    sheet: Mapping[str, object],
+    settings: Mapping,
+) -> None:
+    """Write the quality-control page of one sample.
+
+    Parameters
+    ----------
+    qc_json, qc_table
+        The sample's ``qc.json`` and ``qc.parquet``.
+    output
+        Where ``qc.html`` goes.
+    sheet
+        The sample's row of the sample sheet.
+    settings
+        The configuration's ``qc`` section.
+    """
+    qc = read_json(qc_json)
+    table = sample_figures.with_fate(read_table(qc_table))
+    reasons = words.order(qc["removed"], list(words.REASON_WORDS))
+    page = render(
+        "sample.html.j2",
+        scripts=["report.js"],
+        context={
+            "sample": qc["sample"],
+            "qc": qc,
+            "summary": summarise(qc),
+            "facts": sheet_facts(sheet),
+            "came_in": _came_in(qc, table),
+            "pictures": _pictures(qc, table),
+            "reasons": reasons,
+            "losses": sorted(qc["lineages"], key=lambda row: (-row["n_in"], row["lineage"])),
+            "doublets": describe_doublets(qc),
+            "ambient": _ambient_rows(qc),
+            "thresholds": _threshold_rows(qc["thresholds"]),
+            "method": _method(settings),
+        },
+    )
+    write_text(page, output)
+
+
+def summarise(qc: Mapping) -> list[str]:
+    """Say in plain sentences what quality control did to a sample.
+
+    Parameters
+    ----------
+    qc
+        Its ``qc.json``.
+
+    Returns
+    -------
+    list of str
+        The verdict with its reason, what was kept, why the rest was not, and who lost most.
+    """
+    lost = qc["n_in"] - qc["n_kept"]
+    lines = [
+        f"{words.number(qc['n_kept'])} of {words.plural(qc['n_in'], 'barcode')} were kept as cells "
+        f"({words.percent(qc['n_kept'], qc['n_in'])}); {words.number(lost)} were removed."
+    ]
+    if qc["removed"]:
+        by_size = sorted(qc["removed"].items(), key=lambda item: (-item[1], item[0]))
+        parts = [f"{words.reason(reason)} ({words.number(n)})" for reason, n in by_size]
+        lines.append(f"Removed for {words.join(parts)}.")
+    lines.append(_verdict(qc))
+    worst = worst_lineage(qc)
+    if worst:
+        lines.append(f"Of the lineages, {worst}.")
+    depth = qc["medians"].get("n_counts")
+    if not words.is_missing(depth):
+        lines.append(
+            f"A kept cell holds {words.number(depth)} counts of "
+            f"{words.number(qc['medians'].get('n_genes'))} genes (medians)."
+        )
+    return lines
+
+
+def worst_lineage(qc: Mapping, *, least: int = 10) -> str:
+    """Name the lineage that lost the greatest share of its barcodes, with numbers.
+
+    Parameters
+    ----------
+    qc
+        A sample's ``qc.json``.
+    least
+        Barcodes a lineage needs to be named.
+
+    Returns
+    -------
+    str
+        Part of a sentence; empty when no lineage lost any.
+    """
+    rows = [r for r in qc["lineages"] if r["n_in"] >= least and r["lineage"] != "unresolved"]
+    rows = [row for row in rows if row["n_kept"] < row["n_in"]]
+    if not rows:
+        return ""
+    worst = max(rows, key=lambda row: (1 - row["n_kept"] / row["n_in"], row["lineage"]))
+    lost = worst["n_in"] - worst["n_kept"]
+    most = max(worst["removed"], key=lambda reason: (worst["removed"][reason], reason))
+    return (
+        f"{words.name(worst['lineage'])} lost most: {words.percent(lost, worst['n_in'])} "
+        f"({words.number(lost)} of {words.number(worst['n_in'])} barcodes), "
+        f"mostly for {words.reason(most)}"
+    )
+
+
+def sheet_facts(sheet: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Return what the sample sheet says of a sample, in words, without the empty fields."""
+    facts = []
+    for column, word in SHEET_WORDS.items():
+        value = sheet.get(column)
+        if words.is_missing(value):
+            continue
+        text = str(value)
+        if column == "donor" and not sheet.get("donor_known", True):
+            text = "unknown: the library is shown but never counts as a replicate"
+        if column == "enrichment" and text == "none":
+            text = "none: the library can say how frequent a cell type is"
+        facts.append((word, text))
+    return facts
+
+
+def describe_doublets(qc: Mapping) -> str:
+    """Say how doublets were looked for in a sample, and what came of it."""
+    found = qc["doublets"]
+    if found["status"] == "not_run":
+        return words.sentence(f"not searched for: {found['reason']}")
+    if found["status"] == "no_threshold":
+        return words.sentence(f"scored, but none called: {found['reason']}")
+    usable = qc["n_kept"] + found["n_called"]
+    return (
+        f"{words.plural(found['n_called'], 'barcode')} of {words.number(usable)} "
+        f"({words.percent(found['n_called'], usable)}) were called doublets and removed."
+    )
+
+
+def _verdict(qc: Mapping) -> str:
+    word = words.VERDICTS.get(qc["verdict"], qc["verdict"])
+    if words.is_missing(qc["verdict_reason"]):
+        return f"Verdict: {word}."
+    return f"Verdict: {word}, because of {qc['verdict_reason']}."
+
+
+def _came_in(qc: Mapping, table: pd.DataFrame) -> str:
+    low, middle, high = (words.number(table["n_counts"].quantile(q)) for q in (0.1, 0.5, 0.9))
+    genes = words.number(table["n_genes"].median())
+    return (
+        f"{words.plural(qc['n_in'], 'barcode')} with {middle} counts in the median (a tenth holds "
+        f"fewer than {low}, a tenth more than {high}) and {genes} genes."
+    )
+
+
+def _pictures(qc: Mapping, table: pd.DataFrame) -> dict[str, Picture]:
+    thresholds = qc["thresholds"]
+    mito = table["pct_mito"].notna().any()
+    scored = table["doublet_score"].notna().any()
+    doublet_plot = None
+    if scored:
+        doublet_plot = sample_figures.doublets(table["doublet_score"], qc["doublets"]["threshold"])
+    return {
+        "counts": picture(
+            "counts",
+            sample_figures.counts(table, thresholds),
+            caption="Left: counts of every barcode, sorted. Right: the same by coarse lineage, one "
+            "dot a barcode, black where it was removed for any reason; the red tick is the "
+            "lineage's own lower limit, and the number behind its name counts its barcodes.",
+        ),
+        "genes": picture(
+            "genes",
+            sample_figures.genes(table),
+            caption="Genes against counts, by what became of the barcode. In brackets: barcodes.",
+        ),
+        "losses": picture(
+            "losses",
+            sample_figures.losses(qc["lineages"]),
+            caption="Share of each lineage's barcodes that was removed, by reason; the lineage "
+            "that lost the greatest share is on top.",
+        ),
+        "mito": picture(
+            "mito",
+            sample_figures.mitochondrial(table, thresholds) if mito else None,
+            caption="Mitochondrial share of each barcode's counts by coarse lineage; black where "
+            "it was removed for any reason, red tick: the lineage's upper limit.",
+            nothing="Not measured: the file lists no mitochondrial gene, so no barcode was removed "
+            "for it.",
+        ),
+        "doublets": picture(
+            "doublets",
+            doublet_plot,
+            caption="Doublet scores (Scrublet): how many simulated pairs of cells lie near a "
+            "barcode.",
+        ),
+    }
+
+
+def _ambient_rows(qc: Mapping) -> list[dict[str, str]] | None:
+    """Return the ambient genes with values in words; None when they were not looked for."""
+    if words.is_missing(qc.get("ambient_genes")):
+        return None
+    return [
+        {
+            "gene": row["gene"],
+            "seen_in": words.name(row["lineage"]),
+            "barcodes_with_it": f"{words.number(row['cells_detected'])} of "
+            f"{words.number(row['n_cells'])} "
+            f"({words.percent(row['cells_detected'], row['n_cells'])})",
+            "counts": words.number(row["counts"]),
+            "made_by": words.name(row["top_source"]),
+        }
+        for row in qc["ambient_genes"]
+    ]
+
+
+def _threshold_rows(thresholds: list[Mapping]) -> list[dict[str, object]]:
+    """Return one row a lineage, with each metric's limit in words."""
+    rows: dict[str, dict] = {}
+    for limit in thresholds:
+        row = rows.setdefault(
+            limit["lineage"],
+            {
+                "lineage": limit["lineage"],
+                "n": limit["n"],
+                **dict.fromkeys(METRIC_WORDS, words.MISSING),
+                "bases": {},
+            },
+        )
+        row[limit["metric"]] = words.number(
+            limit["value"], 1 if limit["metric"] == "pct_mito" else 0
+        )
+        metric = METRIC_WORDS.get(limit["metric"], limit["metric"])
+        row["bases"].setdefault(BASIS_WORDS.get(limit["basis"], limit["basis"]), []).append(metric)
+    for row in rows.values():
+        named = [f"{words.join(metrics)}: {basis}" for basis, metrics in row["bases"].items()]
+        row["basis"] = words.sentence("; ".join(named))
+    return sorted(rows.values(), key=lambda row: (-row["n"], row["lineage"]))
+
+
+def _method(settings: Mapping) -> str:
+    return (
+        f"Within each coarse lineage a limit lies {settings['n_mads']:g} median absolute "
+        "deviations from the median (counts and genes below it on the log scale, mitochondrial "
+        f"share above it), but for counts between {settings['min_counts']['floor']} and "
+        f"{settings['min_counts']['ceiling']}, for genes between {settings['min_genes']['floor']} "
+        f"and {settings['min_genes']['ceiling']}, and for the mitochondrial share between "
+        f"{settings['max_pct_mito']['floor']} % and {settings['max_pct_mito']['ceiling']} %. A "
+        f"lineage with fewer than {settings['min_lineage_cells']} barcodes gets the mildest limit "
+        "of that range. Barcodes that pass are searched for doublets where the library is large "
+        "enough and cells were not sorted one to a well."
+    )

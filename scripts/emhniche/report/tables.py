@@ -1,0 +1,155 @@
+"""Which tables does a finished run hold, and are they what the pages expect?
+
+:func:`read_run` reads every table the index page is made from, once, and checks that each has the
+columns the page states. A table may have no rows; it may not lack a column.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import pandas as pd
+from anndata.io import read_elem
+
+from emhniche.io import CELL_ID, read_json, read_table
+
+CONTRAST = ("contrast", "cell_type", "units_test", "units_reference", "effect", "ci_low", "ci_high")
+
+TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "metrics": ("integration/metrics.tsv", ("method", "metric", "value", "floor", "ceiling")),
+    "clusters": ("cluster/clusters.parquet", (CELL_ID, "cluster")),
+    "umap": ("cluster/umap.parquet", (CELL_ID, "umap_1", "umap_2")),
+    "annotation": (
+        "annotate/annotation.parquet",
+        (CELL_ID, "lineage", "cell_type", "confidence"),
+    ),
+    "cluster_types": (
+        "annotate/clusters.tsv",
+        ("cluster", "n_cells", "lineage", "cell_type", "confidence", "runner_up", "margin"),
+    ),
+    "markers": ("annotate/markers.tsv", ("cluster", "gene", "log2_fold_change", "ambient")),
+    "scores": ("score/scores.parquet", (CELL_ID,)),
+    "null": ("score/null.tsv", ("set", "kind", "dataset", "n_genes", "n_measured", "status")),
+    "design": (
+        "niche/design.tsv",
+        ("contrast", "test", "reference", "aliased_with", "verdict", "reason"),
+    ),
+    "contrasts": (
+        "niche/contrasts.tsv",
+        (*CONTRAST, "axis", "role", "gene", "p", "q", "status", "ambient", "reason"),
+    ),
+    "production": (
+        "niche/production.tsv",
+        ("axis", "role", "gene", "niche", "cell_type", "n_cells", "detection", "status"),
+    ),
+    "composition": (
+        "niche/composition.tsv",
+        ("contrast", "lineage", "cell_type", "effect", "ci_low", "ci_high", "status", "reason"),
+    ),
+    "ligand_receptor": (
+        "niche/ligand_receptor.tsv",
+        ("niche", "ligand", "receptor", "sender", "receiver", "score", "status"),
+    ),
+    "calls": (
+        "myeloid/calls.parquet",
+        (CELL_ID, "lineage", "signature", "maturation", "score", "pathological", "status"),
+    ),
+    "gates": ("myeloid/gates.tsv", ("lineage", "tissue", "signature", "status", "reason")),
+    "subsets": ("myeloid/subsets.tsv", ("subset", "lineage", "tissue", "cells", "status")),
+}
+"""Name of a table -> its path below the results folder and the columns the pages lean on."""
+
+
+@dataclass(frozen=True)
+class RunTables:
+    """Everything a page may state about a run.
+
+    Attributes
+    ----------
+    root
+        Results folder of the run.
+    config
+        The run's settings, with defaults.
+    samples
+        The sample sheet, indexed by sample.
+    registry
+        Rows of the dataset registry.
+    qc
+        Sample -> its ``qc.json``.
+    cells
+        ``obs`` of ``cells.h5ad``, one row a kept cell, indexed by cell_id.
+    history
+        Training history of the primary integration method; empty when it has none.
+    tables
+        Name in :data:`TABLES` -> table.
+    """
+
+    root: Path
+    config: Mapping
+    samples: pd.DataFrame
+    registry: pd.DataFrame
+    qc: Mapping[str, dict]
+    cells: pd.DataFrame
+    history: pd.DataFrame
+    tables: Mapping[str, pd.DataFrame]
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        """Return a table by its name."""
+        return self.tables[name]
+
+
+def read_run(
+    root: Path, *, config: Mapping, samples: pd.DataFrame, registry: pd.DataFrame
+) -> RunTables:
+    """Read the tables of a finished run.
+
+    Parameters
+    ----------
+    root
+        Results folder of the run.
+    config
+        The run's settings.
+    samples
+        The sample sheet, indexed by sample.
+    registry
+        The dataset registry.
+
+    Returns
+    -------
+    RunTables
+        With every table of :data:`TABLES`.
+
+    Raises
+    ------
+    ValueError
+        When a table lacks a column that the page states.
+    """
+    root = Path(root)
+    history = root / "integration" / config["integrate"]["primary"] / "history.tsv"
+    return RunTables(
+        root=root,
+        config=config,
+        samples=samples,
+        registry=registry,
+        qc={sample: read_json(root / "samples" / sample / "qc.json") for sample in samples.index},
+        cells=read_obs(root / "cells.h5ad"),
+        history=read_table(history) if history.exists() else pd.DataFrame(),
+        tables={name: _checked(root / path, columns) for name, (path, columns) in TABLES.items()},
+    )
+
+
+def read_obs(path: Path) -> pd.DataFrame:
+    """Read ``obs`` of an ``.h5ad`` file, and nothing else of it."""
+    with h5py.File(path, "r") as file:
+        return read_elem(file["obs"])
+
+
+def _checked(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    table = read_table(path)
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise ValueError(
+            f"{path}: column {missing[0]!r} is missing; it holds {list(table.columns)}"
+        )
+    return table

@@ -1,0 +1,88 @@
+"use strict";
+// Sorts and searches tables, and saves figures. Without it the page still shows everything.
+(() => {
+  document.documentElement.classList.add("script");
+
+  const value = (row, column) => {
+    const cell = row.cells[column];
+    const text = cell.dataset.value ?? cell.textContent.trim();
+    const number = Number.parseFloat(text.replaceAll(",", "").replace("−", "-").replace(/^[<>]/, ""));
+    return { text, number };
+  };
+
+  // Numbers by size, words by alphabet, and what is missing always last.
+  const compare = (a, b, direction) => {
+    const aNumber = !Number.isNaN(a.number);
+    const bNumber = !Number.isNaN(b.number);
+    if (aNumber && bNumber) return direction * (a.number - b.number);
+    if (aNumber !== bNumber) return aNumber ? -1 : 1;
+    return direction * a.text.localeCompare(b.text);
+  };
+
+  for (const button of document.querySelectorAll("thead button")) {
+    button.addEventListener("click", () => {
+      const heading = button.closest("th");
+      const table = heading.closest("table");
+      const direction = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+      for (const other of table.querySelectorAll("thead th")) other.removeAttribute("aria-sort");
+      heading.setAttribute("aria-sort", direction === 1 ? "ascending" : "descending");
+      const column = heading.cellIndex;
+      const rows = [...table.tBodies[0].rows].map((row) => ({ row, key: value(row, column) }));
+      rows.sort((a, b) => compare(a.key, b.key, direction));
+      table.tBodies[0].append(...rows.map((item) => item.row));
+    });
+  }
+
+  for (const input of document.querySelectorAll("input[data-filter]")) {
+    const table = document.getElementById(input.dataset.filter);
+    const shown = document.getElementById(`${input.dataset.filter}-shown`);
+    input.addEventListener("input", () => {
+      const wanted = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+      let count = 0;
+      for (const row of table.tBodies[0].rows) {
+        const text = row.textContent.toLowerCase();
+        row.hidden = !wanted.every((word) => text.includes(word));
+        count += row.hidden ? 0 : 1;
+      }
+      shown.textContent = `${count.toLocaleString("en-GB")} rows`;
+    });
+  }
+
+  const save = (blob, name) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  };
+
+  const saveFigure = (svg, name, kind) => {
+    const copy = svg.cloneNode(true);
+    const { width, height } = svg.viewBox.baseVal;
+    copy.setAttribute("width", width);
+    copy.setAttribute("height", height);
+    const text = new XMLSerializer().serializeToString(copy);
+    if (kind === "svg") {
+      save(new Blob([text], { type: "image/svg+xml" }), `${name}.svg`);
+      return;
+    }
+    const image = new Image();
+    image.addEventListener("load", () => {
+      const canvas = document.createElement("canvas");
+      canvas.width = width * 3;
+      canvas.height = height * 3;
+      const context = canvas.getContext("2d");
+      context.fillStyle = "#fff";
+      context.fillRect(0, 0, canvas.width, canvas.height);
+      context.drawImage(image, 0, 0, canvas.width, canvas.height);
+      canvas.toBlob((blob) => save(blob, `${name}.png`));
+    });
+    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+  };
+
+  for (const button of document.querySelectorAll("button[data-save]")) {
+    const figure = button.closest("figure");
+    const svg = figure.querySelector("svg");
+    button.addEventListener("click", () => saveFigure(svg, figure.id.replace("figure-", ""), button.dataset.save));
+  }
+})();

@@ -1,0 +1,278 @@
+"use strict";
+// Draws the map of cells on a canvas: colour by any column, legend that isolates, hover, zoom, save.
+// Without it, or in a browser that cannot unpack the data, the static picture stays in its place.
+(() => {
+  const source = document.getElementById("map-data");
+  if (!source || typeof DecompressionStream === "undefined") return;
+  const data = JSON.parse(source.textContent);
+  const NOT_MEASURED = 255;
+  const FAINT = "#e3e6e9";
+
+  const element = (id) => document.getElementById(id);
+  const canvas = element("map-canvas");
+  const context = canvas.getContext("2d");
+  const select = element("map-colour");
+  const legend = element("map-legend");
+  const hover = element("map-hover");
+  const labels = element("map-labels");
+
+  const unpack = async (text, Type) => {
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Type(await new Response(stream).arrayBuffer());
+  };
+  const codes = async (column) => (column.codes ??= await unpack(column.data, Uint8Array));
+
+  let x, y, column, isolated = new Set();
+  const view = { scale: 1, left: 0, top: 0 };
+  const MARGIN = 14;
+
+  const size = () => ({ width: canvas.clientWidth, height: canvas.clientHeight });
+  const toScreen = (i) => {
+    const { width, height } = size();
+    const side = Math.min(width, height) - 2 * MARGIN;
+    const across = (width - side) / 2;
+    const down = (height - side) / 2;
+    return [
+      (across + (x[i] / 65535) * side) * view.scale + view.left,
+      (down + (1 - y[i] / 65535) * side) * view.scale + view.top,
+    ];
+  };
+
+  const colourOf = (code) => {
+    if (code === NOT_MEASURED) return FAINT;
+    if (column.kind === "value") {
+      return data.ramp[Math.round((code / (NOT_MEASURED - 1)) * (data.ramp.length - 1))];
+    }
+    return isolated.size && !isolated.has(code) ? FAINT : column.colours[code];
+  };
+
+  // Faint cells first, then low before high, so that what is asked for is never hidden.
+  const drawingOrder = () => {
+    const faint = [];
+    const rest = [];
+    for (let i = 0; i < data.cells; i++) {
+      (colourOf(column.codes[i]) === FAINT ? faint : rest).push(i);
+    }
+    if (column.kind === "value") rest.sort((a, b) => column.codes[a] - column.codes[b]);
+    return [faint, rest];
+  };
+
+  const draw = () => {
+    const ratio = window.devicePixelRatio || 1;
+    const { width, height } = size();
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.fillStyle = "#fff";
+    context.fillRect(0, 0, width, height);
+    const base = Math.max(0.8, Math.min(3.2, (width / 900) * Math.sqrt(40000 / data.cells)));
+    const radius = base * Math.min(2, Math.sqrt(view.scale));
+    const [faint, rest] = drawingOrder();
+    for (const [cells, dot, alpha] of [[faint, radius * 0.7, 1], [rest, radius, 0.85]]) {
+      context.globalAlpha = alpha;
+      for (const i of cells) {
+        const [across, down] = toScreen(i);
+        context.fillStyle = colourOf(column.codes[i]);
+        context.beginPath();
+        context.arc(across, down, dot, 0, 2 * Math.PI);
+        context.fill();
+      }
+    }
+    context.globalAlpha = 1;
+    if (labels.checked && column.kind === "category") drawLabels();
+    canvas.setAttribute("aria-label", `Map of ${data.cells.toLocaleString("en-GB")} cells coloured by ${column.name}`);
+  };
+
+  const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
+
+  const drawLabels = () => {
+    const places = column.names.map(() => [[], []]);
+    for (let i = 0; i < data.cells; i++) {
+      const code = column.codes[i];
+      if (code === NOT_MEASURED || (isolated.size && !isolated.has(code))) continue;
+      const [across, down] = toScreen(i);
+      places[code][0].push(across);
+      places[code][1].push(down);
+    }
+    context.font = `600 12px ${getComputedStyle(document.body).fontFamily}`;
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    context.lineWidth = 3;
+    context.strokeStyle = "rgba(255, 255, 255, 0.9)";
+    context.fillStyle = "#1b1f24";
+    column.names.forEach((name, code) => {
+      if (!places[code][0].length) return;
+      const text = name.length > 28 ? `${name.slice(0, 27)}…` : name;
+      const at = [median(places[code][0]), median(places[code][1])];
+      context.strokeText(text, ...at);
+      context.fillText(text, ...at);
+    });
+  };
+
+  const node = (tag, text, classes) => {
+    const made = document.createElement(tag);
+    if (text !== undefined) made.textContent = text;
+    if (classes) made.className = classes;
+    return made;
+  };
+
+  const writeLegend = () => {
+    legend.replaceChildren();
+    let missing = 0;
+    const counts = new Uint32Array(256);
+    for (const code of column.codes) counts[code] += 1;
+    missing = counts[NOT_MEASURED];
+    if (column.kind === "value") {
+      const ramp = node("div", undefined, "ramp");
+      ramp.style.background = `linear-gradient(to right, ${data.ramp.join(", ")})`;
+      const ends = node("div", undefined, "ends");
+      ends.append(node("span", column.low.toLocaleString("en-GB")), node("span", `≥ ${column.high.toLocaleString("en-GB")}`));
+      legend.append(ramp, ends);
+    } else {
+      column.names.forEach((name, code) => {
+        const button = node("button");
+        button.type = "button";
+        button.setAttribute("aria-pressed", String(isolated.has(code)));
+        const dot = node("i");
+        dot.style.background = column.colours[code];
+        button.append(dot, node("span", name), node("span", counts[code].toLocaleString("en-GB")));
+        button.addEventListener("click", () => {
+          if (!isolated.delete(code)) isolated.add(code);
+          button.setAttribute("aria-pressed", String(isolated.has(code)));
+          draw();
+        });
+        legend.append(button);
+      });
+    }
+    if (missing) {
+      const what = column.kind === "value" ? "not measured" : "not given";
+      legend.append(node("p", `Pale dots: ${what} (${missing.toLocaleString("en-GB")} cells)`, "quiet"));
+    }
+  };
+
+  const show = async (index) => {
+    column = data.columns[index];
+    isolated = new Set();
+    await codes(column);
+    writeLegend();
+    draw();
+  };
+
+  const zoom = (factor, across, down) => {
+    const { width, height } = size();
+    const at = [across ?? width / 2, down ?? height / 2];
+    const scale = Math.max(1, Math.min(40, view.scale * factor));
+    const change = scale / view.scale;
+    view.left = at[0] - (at[0] - view.left) * change;
+    view.top = at[1] - (at[1] - view.top) * change;
+    view.scale = scale;
+    if (scale === 1) view.left = view.top = 0;
+    draw();
+  };
+  const reset = () => zoom(0);
+
+  const nearest = (across, down) => {
+    let best = -1;
+    let distance = 64;
+    for (let i = 0; i < data.cells; i++) {
+      const [a, d] = toScreen(i);
+      const apart = (a - across) ** 2 + (d - down) ** 2;
+      if (apart < distance) [best, distance] = [i, apart];
+    }
+    return best;
+  };
+
+  const valueAt = (one, i) => {
+    const code = one.codes[i];
+    if (code === NOT_MEASURED) return one.kind === "value" ? "not measured" : "not given";
+    if (one.kind === "category") return one.names[code];
+    return (one.low + (code / (NOT_MEASURED - 1)) * (one.high - one.low)).toPrecision(3);
+  };
+
+  const tell = (event) => {
+    const i = nearest(event.offsetX, event.offsetY);
+    hover.hidden = i < 0;
+    if (i < 0) return;
+    const told = new Set([...data.columns.filter((one) => one.told), column]);
+    hover.replaceChildren(...[...told].map((one) => node("div", `${one.name}: ${valueAt(one, i)}`)));
+    const { width } = size();
+    const right = event.offsetX > width / 2;
+    hover.style.left = right ? "auto" : `${event.offsetX + 12}px`;
+    hover.style.right = right ? `${width - event.offsetX + 12}px` : "auto";
+    hover.style.top = `${event.offsetY + 8}px`;
+  };
+
+  const listen = () => {
+    let from = null;
+    canvas.addEventListener("pointerdown", (event) => {
+      from = { x: event.clientX, y: event.clientY, left: view.left, top: view.top };
+      canvas.setPointerCapture(event.pointerId);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (!from) return tell(event);
+      if (view.scale === 1) return;
+      view.left = from.left + event.clientX - from.x;
+      view.top = from.top + event.clientY - from.y;
+      hover.hidden = true;
+      draw();
+    });
+    canvas.addEventListener("pointerup", () => (from = null));
+    canvas.addEventListener("pointercancel", () => (from = null));
+    canvas.addEventListener("pointerleave", () => (hover.hidden = true));
+    canvas.addEventListener("dblclick", (event) => zoom(2, event.offsetX, event.offsetY));
+    canvas.addEventListener("wheel", (event) => {
+      if (!event.ctrlKey && !event.metaKey) return;
+      event.preventDefault();
+      zoom(event.deltaY < 0 ? 1.25 : 0.8, event.offsetX, event.offsetY);
+    }, { passive: false });
+    const step = 40;
+    const keys = {
+      "+": () => zoom(1.5), "=": () => zoom(1.5), "-": () => zoom(1 / 1.5), 0: reset,
+      ArrowLeft: () => { view.left += step; draw(); }, ArrowRight: () => { view.left -= step; draw(); },
+      ArrowUp: () => { view.top += step; draw(); }, ArrowDown: () => { view.top -= step; draw(); },
+    };
+    canvas.addEventListener("keydown", (event) => {
+      const act = keys[event.key];
+      if (!act || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      act();
+    });
+    element("map-in").addEventListener("click", () => zoom(1.5));
+    element("map-out").addEventListener("click", () => zoom(1 / 1.5));
+    element("map-reset").addEventListener("click", reset);
+    element("map-save").addEventListener("click", () => {
+      const link = document.createElement("a");
+      link.href = canvas.toDataURL("image/png");
+      link.download = "umap.png";
+      link.click();
+    });
+    labels.addEventListener("change", draw);
+    select.addEventListener("change", () => show(Number(select.value)));
+    new ResizeObserver(() => column && draw()).observe(canvas.parentElement);
+  };
+
+  const start = async () => {
+    [x, y] = await Promise.all([unpack(data.x, Uint16Array), unpack(data.y, Uint16Array)]);
+    const groups = new Map();
+    data.columns.forEach((one, index) => {
+      if (!groups.has(one.group)) {
+        const group = node("optgroup");
+        group.label = one.group;
+        groups.set(one.group, group);
+        select.append(group);
+      }
+      const option = node("option", one.name);
+      option.value = index;
+      groups.get(one.group).append(option);
+    });
+    for (const one of data.columns) {
+      one.told = one.kind === "category" && ["cell type", "cluster", "sample"].includes(one.name);
+      if (one.told) await codes(one);
+    }
+    element("map").closest("figure").classList.add("interactive");
+    listen();
+    await show(0);
+  };
+  start();
+})();

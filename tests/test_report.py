@@ -1,0 +1,486 @@
+import json
+import re
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import read_h5ad
+from anndata.io import write_elem
+
+from emhniche.io import read_json, read_table
+from emhniche.report import figures, words
+from emhniche.report.atlas import build_atlas
+from emhniche.report.cellxgene import cellxgene_fields
+from emhniche.report.findings import all_findings, standfirst
+from emhniche.report.index_page import build_index
+from emhniche.report.interactive import NOT_MEASURED, map_data, panel_expression, unpack
+from emhniche.report.niche_figures import panel_map
+from emhniche.report.provenance import collect_provenance, files_read, git_commit
+from emhniche.report.sample_page import build_sample_page, summarise
+from emhniche.report.tables import TABLES, read_run
+from fake_run import (
+    CELL_TYPES,
+    CONFIG,
+    CONTRAST,
+    EVIL_SAMPLE,
+    GENES,
+    LONG,
+    SAMPLES,
+    SCRIPT,
+    make_run,
+    registry,
+    sample_sheet,
+    write_provenance,
+)
+
+ROOT = Path(__file__).parents[1]
+BUILT = ["s1", EVIL_SAMPLE, "s3"]
+"""Samples whose page is built."""
+
+
+class Page(HTMLParser):
+    """What a browser would see: text, tags, and every attribute that could load something."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.html = path.read_text(encoding="utf-8")
+        self.tags: list[tuple[str, dict]] = []
+        self.text = ""
+        self._silent = ""
+        self.feed(self.html)
+        self.text = re.sub(r"\s+", " ", self.text)
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._silent = tag if tag in ("script", "style") else self._silent
+
+    def handle_endtag(self, tag: str) -> None:
+        self._silent = "" if tag == self._silent else self._silent
+
+    def handle_data(self, data: str) -> None:
+        self.text += "" if self._silent else f"{data} "
+
+    def find(self, tag: str) -> list[dict]:
+        return [attrs for found, attrs in self.tags if found == tag]
+
+
+def build_pages(root: Path, samples: list[str], output: str = "qc.html") -> Path:
+    sheet = sample_sheet()
+    for sample in samples:
+        folder = root / "samples" / sample
+        build_sample_page(
+            folder / "qc.json",
+            folder / "qc.parquet",
+            folder / output,
+            sheet=sheet.loc[sample].to_dict(),
+            settings=CONFIG["qc"],
+        )
+    build_index(root, config=CONFIG, samples=sheet, registry=registry())
+    return root
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = make_run(tmp_path_factory.mktemp("run"))
+    write_provenance(folder)
+    return build_pages(folder, BUILT)
+
+
+@pytest.fixture(scope="module")
+def bare_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = make_run(tmp_path_factory.mktemp("bare"), testable=False)
+    write_provenance(folder)
+    return build_pages(folder, [])
+
+
+@pytest.fixture(scope="module")
+def index(root: Path) -> Page:
+    return Page(root / "report/index.html")
+
+
+@pytest.fixture(scope="module")
+def run(root: Path):
+    return read_run(root, config=CONFIG, samples=sample_sheet(), registry=registry())
+
+
+def pages(root: Path) -> list[Path]:
+    return [root / "report/index.html", *sorted(root.glob("samples/*/qc.html"))]
+
+
+def test_no_page_loads_anything(root: Path):
+    for path in pages(root):
+        page = Page(path)
+        for tag, attrs in page.tags:
+            for key in ("src", "data", "poster", "srcset", "action"):
+                assert attrs.get(key, "data:").startswith(("data:", "#")), (path, tag, attrs)
+            for key in ("href", "xlink:href"):
+                link = attrs.get(key, "#")
+                outside = re.match(r"(?i)\w+:", link)
+                if outside and tag != "a":
+                    assert link.startswith("data:"), (path, tag, attrs)
+            assert not any(key.startswith("on") for key in attrs), (path, tag, attrs)
+        assert not page.find("link") and not page.find("iframe")
+        assert "url(http" not in page.html and "@import" not in page.html
+
+
+def test_names_are_text_and_never_markup(root: Path):
+    for path in pages(root):
+        page = Page(path)
+        assert "alert(" not in "".join(
+            re.findall(r"<script>(.*?)</script>", page.html, flags=re.DOTALL)
+        )
+        assert SCRIPT not in page.html
+        assert "<b>G" not in page.html
+        policy = next(
+            m["content"]
+            for m in page.find("meta")
+            if "content" in m and "script-src" in m["content"]
+        )
+        assert "unsafe-inline'" in policy.split("style-src")[1]
+        assert "unsafe-inline" not in policy.split("style-src")[0]
+
+
+def test_hostile_names_are_shown(index: Page):
+    for name in (SCRIPT, EVIL_SAMPLE, LONG.replace("_", " "), "../../β", GENES[5]):
+        assert re.sub(r"\s+", " ", name) in index.text
+
+
+def test_sample_links_lead_to_pages(root: Path, index: Page):
+    links = [a["href"] for a in index.find("a") if a.get("href", "").endswith("qc.html")]
+    assert len(set(links)) == len(SAMPLES)
+    for link in links:
+        folder = (root / "report" / unquote(link)).resolve().parent
+        assert folder.parent == (root / "samples").resolve()
+        assert folder.name in SAMPLES
+
+
+def test_linked_tables_exist(root: Path, index: Page):
+    links = {a["href"] for a in index.find("a") if a.get("href", "").startswith("../")}
+    tables = {link for link in links if not link.endswith("qc.html")}
+    assert {f"../{TABLES[name][0]}" for name in ("contrasts", "production", "gates")} <= tables
+    for link in tables:
+        assert (root / "report" / link).resolve().is_file(), link
+
+
+def test_references_within_a_page_resolve(root: Path):
+    for path in pages(root):
+        page = Page(path)
+        ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+        assert len(ids) == len(set(ids)), "an id is used twice"
+        for attrs in page.find("a"):
+            if attrs.get("href", "").startswith("#"):
+                assert attrs["href"][1:] in ids
+
+
+def test_kept_cells_on_the_page_are_those_of_the_tables(root: Path, index: Page):
+    kept = sum(read_json(root / f"samples/{s}/qc.json")["n_kept"] for s in SAMPLES)
+    total = sum(read_json(root / f"samples/{s}/qc.json")["n_in"] for s in SAMPLES)
+    assert f"{kept} of {total} barcodes were kept as cells (75 %) in 4 samples" in index.text
+    assert "1 of 4 samples carries a warning" in index.text
+
+
+def test_sentences_state_the_tables_numbers(root: Path, run):
+    text = " ".join(one.text for one in all_findings(run))
+    contrasts = read_table(root / "niche/contrasts.tsv")
+    assert f"of {len(contrasts)} pairs of gene and cell type" in text
+    best = contrasts[contrasts["status"] == "tested"].iloc[0]
+    assert f"{best['gene']} in LepR CAR MSC {2 ** best['effect']:.1f}-fold higher" in text
+    production = read_table(root / "niche/production.tsv")
+    top = production[(production["gene"] == "Kitl") & (production["niche"] == "marrow")].iloc[0]
+    assert (
+        f"Kitl by LepR CAR MSC ({100 * top['detection']:.0f} % of {top['n_cells']} cells)" in text
+    )
+    annotation = read_table(root / "annotate/annotation.parquet")
+    n = (annotation["lineage"] == "neutrophil").sum()
+    assert f"neutrophil ({n})" in text
+
+
+def test_statuses_are_words_with_reasons(index: Page, run):
+    for word in ("tested", "effect only", "not identifiable", "not testable"):
+        assert f" {word} " in index.text
+    for key in ("not_identifiable", "effect_only", "not_testable"):
+        assert key not in index.text
+    said = [one for one in all_findings(run) if one.status == "not_identifiable"]
+    assert said and "cannot be told from a difference of study and chemistry" in said[0].text
+    assert any("so no p-value is given" in line for line in standfirst(run))
+
+
+def test_what_cannot_be_judged_is_not_called_absent(run):
+    spleen = [
+        one.text
+        for one in all_findings(run)
+        if one.status == "not_testable" and "Cxcl12" in one.text
+    ]
+    assert spleen and "extramedullary" in spleen[0] and "not absence" in spleen[0]
+    assert not any("Cxcl12 by" in one.text for one in all_findings(run) if "extramed" in one.text)
+
+
+def test_not_testable_cells_are_hatched_not_zero(root: Path):
+    production = read_table(root / "niche/production.tsv")
+    figure = panel_map(production, "extramedullary")
+    axis = figure.axes[0]
+    shown = axis.images[0].get_array()
+    genes = [label.get_text() for label in axis.get_yticklabels()]
+    hatched = [patch for patch in axis.patches if patch.get_hatch()]
+    gone = genes.index("Cxcl12")
+    assert np.ma.getmaskarray(shown)[gone].all()
+    assert len(hatched) == 2 * len(CELL_TYPES)
+    assert not np.ma.getmaskarray(shown)[genes.index("Kitl")].any()
+
+
+def test_unmeasured_gene_is_marked_in_the_map_and_the_expression(root: Path, run):
+    expression = panel_expression(root / "cells.h5ad", ["Cxcl12", "Kitl", "Absent1"])
+    assert list(expression.columns) == ["Cxcl12", "Kitl"]
+    spleen = run.cells["dataset"] == "d_spleen"
+    assert expression.loc[spleen, "Cxcl12"].isna().all()
+    assert expression.loc[~spleen, "Cxcl12"].notna().all()
+    counts = read_h5ad(root / "cells.h5ad")
+    totals = np.asarray(counts.X.sum(axis=1)).ravel()
+    expected = np.log1p(counts[:, "Kitl"].X.toarray().ravel() / totals * 1e4)
+    np.testing.assert_allclose(expression["Kitl"], expected, rtol=1e-5)
+    packed = map_data(run, ["Cxcl12"], seed=1)
+    column = next(one for one in packed["columns"] if one["name"] == "Cxcl12")
+    assert (unpack(column["data"], np.uint8) == NOT_MEASURED).sum() == spleen.sum()
+
+
+def test_map_keeps_places_and_categories(root: Path, run):
+    packed = map_data(run, [], seed=1)
+    assert packed["cells"] == packed["of"] == len(run["umap"])
+    x = np.sort(unpack(packed["x"], np.uint16) / 65535)
+    umap = run["umap"]["umap_1"].to_numpy(dtype=float)
+    expected = np.sort((umap - umap.min()) / np.ptp(umap))
+    np.testing.assert_allclose(x, expected, atol=1e-4)
+    lineage = next(one for one in packed["columns"] if one["name"] == "lineage")
+    counts = np.bincount(unpack(lineage["data"], np.uint8), minlength=len(lineage["names"]))
+    truth = run["annotation"]["lineage"].map(words.name).value_counts()
+    assert dict(zip(lineage["names"], counts, strict=True)) == truth.to_dict()
+
+
+def test_embedded_data_parses_and_cannot_close_its_script(index: Page):
+    block = re.search(r'id="map-data">(.*?)</script>', index.html, flags=re.DOTALL).group(1)
+    assert "<" not in block
+    assert SCRIPT in json.dumps(json.loads(block))
+
+
+def test_pages_build_from_empty_tables(bare_root: Path):
+    page = Page(bare_root / "report/index.html")
+    assert "no difference has a size" in page.text
+    assert "No combination of ligand and receptor could be scored" in page.text
+    assert "No pathological subset was found" in page.text
+    assert "nan" not in page.text.lower().split()
+    assert ">None<" not in page.html
+
+
+def test_sample_page_answers_its_questions(root: Path):
+    qc = read_json(root / "samples/s3/qc.json")
+    page = Page(root / "samples/s3/qc.html")
+    assert f"{qc['n_kept']} of {qc['n_in']} barcodes were kept" in page.text
+    for reason, n in qc["removed"].items():
+        assert f"{words.reason(reason)} ({n})" in page.text
+    worst = max(
+        (r for r in qc["lineages"] if r["n_in"] >= 10 and r["lineage"] != "unresolved"),
+        key=lambda r: (1 - r["n_kept"] / r["n_in"], r["lineage"]),
+    )
+    lost = worst["n_in"] - worst["n_kept"]
+    assert f"({lost} of {worst['n_in']} barcodes)" in page.text
+    assert "4 barcodes of 79 (5 %) were called doublets" in page.text
+
+
+def test_sample_page_says_what_was_not_measured(root: Path):
+    page = Page(root / "samples/s1/qc.html")
+    assert "the file lists no mitochondrial gene" in page.text
+    assert "Not searched for: 84 cells, fewer than 500." in page.text
+    evil = Page(root / f"samples/{EVIL_SAMPLE}/qc.html")
+    assert "Verdict: warning, because of erythroid lost" in evil.text
+
+
+def test_sample_page_is_small(root: Path):
+    assert all(path.stat().st_size < 1_000_000 for path in root.glob("samples/*/qc.html"))
+
+
+def test_summary_without_loss():
+    qc = {
+        "n_in": 5,
+        "n_kept": 5,
+        "removed": {},
+        "verdict": "pass",
+        "verdict_reason": "",
+        "lineages": [{"lineage": "B", "n_in": 5, "n_kept": 5, "removed": {}}],
+        "medians": {"n_counts": None},
+    }
+    assert summarise(qc) == [
+        "5 of 5 barcodes were kept as cells (100 %); 0 were removed.",
+        "Verdict: pass.",
+    ]
+
+
+def test_figures_are_written_even_when_nothing_can_be_drawn(bare_root: Path):
+    drawn = {path.stem for path in (bare_root / "report/figures").glob("*.svg")}
+    assert {"losses", "training", "metrics", "umap", "composition", "myeloid"} <= drawn
+    assert {"panel-marrow", "panel-extramedullary", f"forest-{CONTRAST}"} <= drawn
+    forest = (bare_root / f"report/figures/forest-{CONTRAST}.svg").read_text(encoding="utf-8")
+    assert "no difference has a size" in unescape(forest)
+
+
+def test_same_tables_give_the_same_page(root: Path):
+    before = {path: path.read_bytes() for path in [*pages(root), *root.glob("report/figures/*")]}
+    build_pages(root, ["s3"])
+    for path, content in before.items():
+        assert path.read_bytes() == content, path
+
+
+def test_lacking_column_is_named(tmp_path: Path):
+    make_run(tmp_path)
+    design = read_table(tmp_path / "niche/design.tsv").drop(columns="verdict")
+    design.to_csv(tmp_path / "niche/design.tsv", sep="\t", index=False)
+    with pytest.raises(ValueError, match=r"design\.tsv: column 'verdict' is missing"):
+        read_run(tmp_path, config=CONFIG, samples=sample_sheet(), registry=registry())
+
+
+def test_lineage_colours_differ():
+    assert len(set(figures.LINEAGE_COLOURS.values())) == len(figures.LINEAGE_COLOURS) == 17
+    chosen = figures.colours(["B", "x", "y", "unknown:s3"])
+    assert chosen["B"] == figures.LINEAGE_COLOURS["B"]
+    assert chosen["unknown:s3"] == figures.GREY
+    assert len(set(chosen.values())) == 4
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "text"),
+    [
+        (0, 5, "0 %"),
+        (1, 1000, "<1 %"),
+        (999, 1000, ">99 %"),
+        (5, 5, "100 %"),
+        (1, 0, "–"),
+        (None, 5, "–"),
+    ],
+)
+def test_percent(part: object, whole: object, text: str):
+    assert words.percent(part, whole) == text
+
+
+def test_missing_numbers_are_dashes():
+    for write in (words.number, words.signed, words.significant, words.p_value):
+        assert write(float("nan")) == write(None) == "–"
+    assert words.signed(-2.25) == "−2.2"
+    assert words.fold(-1) == "2.0-fold lower"
+
+
+def atlas_inputs(root: Path) -> dict:
+    return {
+        "clusters": root / "cluster/clusters.parquet",
+        "umap": root / "cluster/umap.parquet",
+        "annotation": root / "annotate/annotation.parquet",
+        "scores": root / "score/scores.parquet",
+        "calls": root / "myeloid/calls.parquet",
+        "latents": {m: root / f"integration/{m}/latent.parquet" for m in ("scvi", "pca")},
+        "title": "A title",
+        "published": {"d_spleen"},
+    }
+
+
+def test_atlas_joins_every_table_and_keeps_the_counts(root: Path, tmp_path: Path):
+    build_atlas(root / "cells.h5ad", tmp_path / "atlas.h5ad", **atlas_inputs(root))
+    atlas, cells = read_h5ad(tmp_path / "atlas.h5ad"), read_h5ad(root / "cells.h5ad")
+    assert (atlas.X != cells.X).nnz == 0
+    assert list(atlas.obs_names) == list(cells.obs_names)
+    assert set(atlas.obsm) == {"X_scvi", "X_pca", "X_umap"}
+    latent = read_table(root / "integration/scvi/latent.parquet").set_index("cell_id")
+    np.testing.assert_array_equal(atlas.obsm["X_scvi"], latent.loc[atlas.obs_names].to_numpy())
+    scores = read_table(root / "score/scores.parquet").set_index("cell_id")["KIT.agonist"]
+    np.testing.assert_allclose(atlas.obs["score_KIT.agonist"], scores.loc[atlas.obs_names])
+    annotation = read_table(root / "annotate/annotation.parquet").set_index("cell_id")
+    assert (atlas.obs["lineage"].astype(str) == annotation.loc[atlas.obs_names, "lineage"]).all()
+    assert (atlas.obs["pathological"] == "no_call").all()
+    assert atlas.obs["maturation"].notna().sum() == (atlas.obs["lineage"] == "neutrophil").sum()
+    assert atlas.obs["is_primary_data"].eq(atlas.obs["dataset"].astype(str) != "d_spleen").all()
+    assert atlas.uns["organism_ontology_term_id"] == "NCBITaxon:10090"
+    assert any("disease_ontology_term_id" in line for line in atlas.uns["cellxgene_missing"])
+
+
+def test_atlas_refuses_other_cells(root: Path, tmp_path: Path):
+    inputs = atlas_inputs(root)
+    fewer = read_table(inputs["clusters"]).iloc[1:]
+    fewer.to_parquet(tmp_path / "clusters.parquet")
+    with pytest.raises(ValueError, match="299 cells"):
+        build_atlas(
+            root / "cells.h5ad",
+            tmp_path / "atlas.h5ad",
+            **inputs | {"clusters": tmp_path / "clusters.parquet"},
+        )
+    assert not (tmp_path / "atlas.h5ad").exists()
+
+
+def test_cellxgene_terms(run):
+    obs = run.cells.assign(lineage="T", disease_ontology_term_id="PATO:0000461")
+    fields, dataset_fields, missing = cellxgene_fields(obs, published=set())
+    assert set(fields["tissue_ontology_term_id"]) == {"UBERON:0002106", "UBERON:0002371"}
+    assert set(fields["sex_ontology_term_id"]) == {"PATO:0000383", "unknown"}
+    assert set(fields["disease_ontology_term_id"]) == {"PATO:0000461"}
+    assert fields["is_primary_data"].all()
+    assert dataset_fields == {"organism_ontology_term_id": "NCBITaxon:10090"}
+    assert any("development_stage_ontology_term_id" in line for line in missing)
+    assert not any("disease_ontology_term_id" in line for line in missing)
+
+
+def test_provenance_records_sums_versions_and_settings(tmp_path: Path):
+    sheet = tmp_path / "sheet.tsv"
+    sheet.write_bytes(b"sample\n")
+    counts = tmp_path / "counts.h5ad"
+    with h5py.File(counts, "w") as file:
+        files = pd.DataFrame({"file": ["a.txt"], "sha256": ["a" * 64]})
+        write_elem(file, "uns", {"ingest": {"files": files}})
+    config = {**CONFIG, "samples": str(sheet), "resources": {"panel": str(sheet)}}
+    record = collect_provenance(
+        config=config,
+        samples=sample_sheet().iloc[:1],
+        registry=registry(),
+        counts={"s1": counts},
+        repository=tmp_path,
+    )
+    # sha256 of the bytes "sample\n"
+    assert record["inputs"]["samples"]["sha256"] == (
+        "aaf9ff488e0767da5ea1d56118e6f65a16c5633b0cefc1fa089bd3ab1810613d"
+    )
+    assert record["inputs"]["files_read"]["s1"] == [{"file": "a.txt", "sha256": "a" * 64}]
+    assert [row["file"] for row in record["inputs"]["registry"]] == ["a.txt"]
+    assert record["packages"]["numpy"] == np.__version__
+    assert record["seed"] == 7 and record["config"]["niche"] == CONFIG["niche"]
+    assert record["hardware"]["cores"] >= 1
+    assert record["pipeline"]["git_commit"] is None
+
+
+def test_commit_of_this_checkout():
+    if (ROOT / ".git").exists():
+        assert re.fullmatch(r"[0-9a-f]{40}(\+changes)?", git_commit(ROOT))
+    else:
+        assert git_commit(ROOT) is None
+
+
+def test_files_read_of_a_run_without_sums(tmp_path: Path):
+    with h5py.File(tmp_path / "counts.h5ad", "w") as file:
+        write_elem(file, "uns", {"ingest": {"n_genes_in": 3}})
+    assert files_read(tmp_path / "counts.h5ad") == []
+
+
+def test_rule_asks_for_every_table_the_page_reads():
+    rules = (ROOT / "workflow/rules/report.smk").read_text(encoding="utf-8")
+    body = rules[rules.index("rule report:") :]
+    for path, _ in TABLES.values():
+        assert f'"<results>/{path}"' in body, path
+
+
+def test_every_caption_named_in_the_rules_exists():
+    rules = (ROOT / "workflow/rules/report.smk").read_text(encoding="utf-8")
+    named = re.findall(r"report/(\w+)\.rst", rules)
+    block = rules[rules.index("FIGURES") : rules.index("rule qc_page")]
+    named += re.findall(r': "(\w+)"', block)
+    assert "panel" in named
+    for name in named:
+        assert (ROOT / "workflow/report" / f"{name}.rst").is_file(), name

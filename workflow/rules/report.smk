@@ -1,0 +1,184 @@
+"""The pages people open, the joined file and the record of the run.
+
+In: the tables of every stage. Out: a page for each sample (``qc.html``), ``report/index.html`` with
+its figures, ``atlas.h5ad`` (counts with all per-cell columns) and ``provenance.json``.
+"""
+
+
+report: "../report/workflow.rst"
+
+
+FIGURES = {
+    "losses": "losses",
+    "training": "training",
+    "metrics": "metrics",
+    "umap": "umap",
+    "composition": "composition",
+    "myeloid": "myeloid",
+    **{f"panel-{niche}": "panel" for niche in sorted(set(run.samples["niche"]) - {""})},
+    **{f"forest-{one['name']}": "forest" for one in run.config["niche"]["contrasts"]},
+}
+"""Figure of the report -> its caption in ``workflow/report``."""
+
+
+rule qc_page:
+    """Write one sample's page: what came in, what was lost, why, and which lineages lost most."""
+    input:
+        summary="<results>/samples/{sample}/qc.json",
+        table="<results>/samples/{sample}/qc.parquet",
+    output:
+        report(
+            "<results>/samples/{sample}/qc.html",
+            caption="../report/qc_page.rst",
+            category="Quality control",
+            labels={"sample": "{sample}"},
+        ),
+    log:
+        "<logs>/report/{sample}.log",
+    benchmark:
+        "<benchmarks>/report/{sample}.tsv"
+    conda:
+        "../../envs/report/environment.yaml"
+    container:
+        run.images["report"]
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        sheet=lambda wildcards: run.samples.loc[wildcards.sample].to_dict(),
+        settings=run.config["qc"],
+    script:
+        "../../scripts/report_sample.py"
+
+
+rule provenance:
+    """Record versions, seeds, settings, sums of the inputs and the machine."""
+    input:
+        counts=expand("<results>/samples/{sample}/counts.h5ad", sample=run.samples.index),
+        samples=run.config["samples"],
+        resources=list(run.config["resources"].values()),
+    output:
+        report(
+            "<results>/provenance.json",
+            caption="../report/provenance.rst",
+            category="Report",
+            labels={"file": "provenance.json"},
+        ),
+    log:
+        "<logs>/report/provenance.log",
+    benchmark:
+        "<benchmarks>/report/provenance.tsv"
+    conda:
+        "../../envs/cpu/environment.yaml"
+    container:
+        run.images["cpu"]
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        config=run.config,
+        samples=run.samples.reset_index().to_dict("records"),
+        registry=run.registry.reset_index().to_dict("records"),
+        repository=str(workflow.basedir),
+    script:
+        "../../scripts/report_provenance.py"
+
+
+rule atlas:
+    """Join counts and all per-cell tables in one file."""
+    input:
+        cells="<results>/cells.h5ad",
+        clusters="<results>/cluster/clusters.parquet",
+        umap="<results>/cluster/umap.parquet",
+        annotation="<results>/annotate/annotation.parquet",
+        scores="<results>/score/scores.parquet",
+        calls="<results>/myeloid/calls.parquet",
+        latents=expand(
+            "<results>/integration/{method}/latent.parquet",
+            method=run.config["integrate"]["methods"],
+        ),
+    output:
+        "<results>/atlas.h5ad",
+    log:
+        "<logs>/report/atlas.log",
+    benchmark:
+        "<benchmarks>/report/atlas.tsv"
+    conda:
+        "../../envs/report/environment.yaml"
+    container:
+        run.images["report"]
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=30,
+    params:
+        methods=run.config["integrate"]["methods"],
+        title=run.config["report"]["title"],
+        published=sorted(set(run.registry["dataset"])),
+    script:
+        "../../scripts/report_atlas.py"
+
+
+rule report:
+    """Write the report of the run and its figures."""
+    input:
+        cells="<results>/cells.h5ad",
+        qc=expand("<results>/samples/{sample}/qc.json", sample=run.samples.index),
+        pages=expand("<results>/samples/{sample}/qc.html", sample=run.samples.index),
+        history=expand(
+            "<results>/integration/{method}/history.tsv",
+            method=set(run.config["integrate"]["methods"]) & {"scvi"},
+        ),
+        metrics="<results>/integration/metrics.tsv",
+        clusters="<results>/cluster/clusters.parquet",
+        umap="<results>/cluster/umap.parquet",
+        annotation="<results>/annotate/annotation.parquet",
+        cluster_types="<results>/annotate/clusters.tsv",
+        markers="<results>/annotate/markers.tsv",
+        scores="<results>/score/scores.parquet",
+        null="<results>/score/null.tsv",
+        design="<results>/niche/design.tsv",
+        contrasts="<results>/niche/contrasts.tsv",
+        production="<results>/niche/production.tsv",
+        composition="<results>/niche/composition.tsv",
+        ligand_receptor="<results>/niche/ligand_receptor.tsv",
+        calls="<results>/myeloid/calls.parquet",
+        gates="<results>/myeloid/gates.tsv",
+        subsets="<results>/myeloid/subsets.tsv",
+        provenance="<results>/provenance.json",
+    output:
+        index=report(
+            "<results>/report/index.html",
+            caption="../report/index.rst",
+            category="Report",
+            labels={"file": "index.html"},
+        ),
+        figures=[
+            report(
+                f"<results>/report/figures/{figure}.svg",
+                caption=f"../report/{caption}.rst",
+                category="Figures",
+                labels={"figure": figure},
+            )
+            for figure, caption in FIGURES.items()
+        ],
+    log:
+        "<logs>/report/index.log",
+    benchmark:
+        "<benchmarks>/report/index.tsv"
+    conda:
+        "../../envs/report/environment.yaml"
+    container:
+        run.images["report"]
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        config=run.config,
+        samples=run.samples.reset_index().to_dict("records"),
+        registry=run.registry.reset_index().to_dict("records"),
+    script:
+        "../../scripts/report.py"
