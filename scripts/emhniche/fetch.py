@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from emhniche.errors import InputError
-from emhniche.io import atomic_path
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +80,7 @@ def fetch_file(
         copy = Path(folder) / target.name
         if copy.is_file():
             return _from_mirror(copy, target, size, sha256)
-    part = target.with_name(f".{target.name}.part")
+    part = _part(target)
     while True:
         begun = part.exists()
         _download(url, part, size, retries=retries, backoff_s=backoff_s, timeout_s=timeout_s)
@@ -125,10 +124,15 @@ def mirror_folders(
 
 def _from_mirror(copy: Path, target: Path, size: int | None, sha256: str | None) -> str:
     digest = _check(copy, copy, size, sha256)
-    with atomic_path(target) as temporary:
-        shutil.copyfile(copy, temporary)
+    shutil.copyfile(copy, _part(target))
+    _part(target).replace(target)
     logger.info("%s: from the mirror %s, sha256 %s", target, copy.parent, digest)
     return digest
+
+
+def _part(target: Path) -> Path:
+    """Return where a file grows until it is whole."""
+    return target.with_name(f".{target.name}.part")
 
 
 def _check(path: Path, origin: str | Path, size: int | None, sha256: str | None) -> str:

@@ -1,11 +1,15 @@
 """What counts does an HDF5 file, or a 10x Genomics folder, hold?"""
 
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
+from anndata.io import read_elem
 from scipy import sparse
 
 from emhniche.errors import InputError
@@ -13,6 +17,8 @@ from emhniche.formats_common import Source
 
 logger = logging.getLogger(__name__)
 
+COUNT_PLACES = {"X": "var", "layers/counts": "var", "raw/X": "raw/var"}
+"""Where an AnnData file may hold counts, in the order tried, and the genes that go with them."""
 GENE_ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "feature_id")
 SYMBOL_COLUMNS = ("feature_name", "gene_symbol", "gene_symbols", "symbol", "gene_name")
 
@@ -25,32 +31,27 @@ def read_h5ad_counts(path: Path) -> Source:
     InputError
         When the file cannot be read or none of the three holds whole numbers.
     """
-    data = _open_h5ad(path)
-    places = {"X": (data.X, data.var)}
-    if "counts" in data.layers:
-        places["layers['counts']"] = (data.layers["counts"], data.var)
-    if data.raw is not None:
-        places["raw.X"] = (data.raw.X, data.raw.var)
-    for place, (matrix, genes) in places.items():
-        if matrix is not None and _is_whole(matrix):
+    with _opened(path) as handle:
+        places = [place for place in COUNT_PLACES if place in handle]
+        for place in places:
+            matrix = read_elem(handle[place])
+            if not _is_whole(matrix):
+                continue
             logger.info("%s: counts taken from %s", path, place)
-            symbols, ids = _gene_names(genes)
-            return Source(
-                sparse.csr_matrix(matrix),
-                data.obs_names.to_numpy(dtype=object),
-                symbols,
-                ids,
-                data.obs,
-            )
+            symbols, ids = _gene_names(read_elem(handle[COUNT_PLACES[place]]))
+            obs = read_elem(handle["obs"])
+            names = obs.index.to_numpy(dtype=object)
+            return Source(sparse.csr_matrix(matrix), names, symbols, ids, obs)
     raise InputError(
-        f"{path}: none of {', '.join(places)} holds whole numbers; give raw counts, "
-        "not normalised values"
+        f"{path}: none of {', '.join(places) or 'X, layers/counts, raw/X'} holds whole numbers; "
+        "give raw counts, not normalised values"
     )
 
 
 def read_h5ad_metadata(path: Path) -> pd.DataFrame:
     """Read the cell metadata (``obs``) of an AnnData file."""
-    obs = _open_h5ad(path, backed="r").obs
+    with _opened(path) as handle:
+        obs = read_elem(handle["obs"])
     if obs.shape[1] == 0:
         raise InputError(f"{path}: obs has no column; metadata of cells is needed")
     return obs
@@ -88,17 +89,15 @@ def read_10x_mtx(path: Path) -> Source:
 
 def detect_h5(path: Path) -> str:
     """Tell a 10x Genomics HDF5 matrix from AnnData by its groups."""
-    import h5py
-
-    with h5py.File(path, "r") as handle:
+    with _opened(path) as handle:
         if "obs" in handle and "var" in handle:
             return "h5ad"
-        if "matrix" in handle or any("barcodes" in handle[name] for name in handle):
+        if any("barcodes" in group for group in handle.values() if isinstance(group, h5py.Group)):
             return "10x_h5"
-    raise InputError(f"{path}: HDF5, but neither AnnData (obs, var) nor 10x Genomics (matrix)")
+    raise InputError(f"{path}: HDF5, but neither AnnData (obs, var) nor 10x Genomics (barcodes)")
 
 
-def _from_10x(path: Path, reader: object) -> Source:
+def _from_10x(path: Path, reader: Callable[[Path], ad.AnnData]) -> Source:
     try:
         data = reader(path)
     except Exception as error:
@@ -109,12 +108,17 @@ def _from_10x(path: Path, reader: object) -> Source:
     return Source(sparse.csr_matrix(data.X), data.obs_names.to_numpy(dtype=object), symbols, ids)
 
 
-def _open_h5ad(path: Path, backed: str | None = None) -> ad.AnnData:
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    """Open an HDF5 file; turn what a broken one raises into one line for the user."""
     try:
-        return ad.read_h5ad(path, backed=backed)
+        with h5py.File(path, "r") as handle:
+            yield handle
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(
-            f"{path}: not readable as h5ad ({type(error).__name__}: {error})"
+            f"{path}: not readable as HDF5 counts ({type(error).__name__}: {error})"
         ) from error
 
 

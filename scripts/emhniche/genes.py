@@ -126,7 +126,7 @@ def _resolve(
     name: str, aliases: Mapping[str, str], present: set[str], species: str
 ) -> tuple[str, str]:
     if name in aliases:
-        return aliases[name], "alias"
+        return aliases[name], "alias" if aliases[name] != name else "joined_left"
     parts = [part for part in _JOINED.split(name) if part]
     if len(parts) > 1:
         known = dict.fromkeys(aliases.get(part, part) for part in parts)

@@ -7,6 +7,7 @@ stage computes with them.
 
 import hashlib
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,6 +26,11 @@ logger = logging.getLogger(__name__)
 
 SOURCE = "source_"
 """Prefix of the metadata columns that come from the files."""
+
+ENSEMBL = re.compile(r"ENS[A-Z]*G\d{6,}")
+LETTER = re.compile(r"[A-Za-z]")
+MIN_SYMBOLS = 100
+"""Symbols of three letters or more by which the species is told."""
 
 MAX_SHOWN = 20
 """Values of a metadata column that a message lists."""
@@ -64,6 +70,7 @@ def parse_files(
     source = read_counts(paths[0], file_format)
     _check_barcodes(paths[0], source)
     _check_counts(paths[0], source)
+    _check_symbols(paths[0], source.genes, species)
     cells = source.cells
     for path in paths[1:]:
         cells = _join(path, cells, read_metadata(path))
@@ -73,9 +80,10 @@ def parse_files(
         index=pd.Index(source.barcodes.astype(str), name="barcode"),
     )
     files = [item for path in paths for item in _checksums(Path(path))]
-    figures |= {"n_barcodes_in": counts.shape[0], "files": pd.DataFrame(files)}
+    figures["n_barcodes_in"] = counts.shape[0]
     logger.info("%s: %d cells x %d genes; %s", paths[0], *counts.shape, figures)
-    return ad.AnnData(counts, obs=obs, var=genes, uns={"ingest": figures})
+    uns = {"ingest": figures | {"files": pd.DataFrame(files)}}
+    return ad.AnnData(counts, obs=obs, var=genes, uns=uns)
 
 
 def select_sample(parsed: ad.AnnData, *, sample: str, select: str, labels: str) -> ad.AnnData:
@@ -145,6 +153,23 @@ def _check_counts(path: str | Path, source: Source) -> None:
         f"{path}: cell '{source.barcodes[cell]}', gene '{gene}': {values[first]:g} is not a count; "
         "give raw counts, not normalised values"
     )
+
+
+def _check_symbols(path: str | Path, genes: np.ndarray, species: str) -> None:
+    """Refuse Ensembl ids, and symbols written as those of the other species are."""
+    if sum(bool(ENSEMBL.match(name)) for name in genes) > len(genes) / 2:
+        raise InputError(
+            f"{path}: genes are Ensembl ids (first '{genes[0]}'); give gene symbols, by which the "
+            "panel and the signatures name genes"
+        )
+    written = [name for name in genes if len(LETTER.findall(name)) >= 3]
+    upper = sum(name == name.upper() for name in written)
+    human = upper > len(written) / 2
+    if len(written) >= MIN_SYMBOLS and human != (species == "human"):
+        raise InputError(
+            f"{path}: {upper} of {len(written)} gene symbols are in capitals, as human ones are; "
+            f"the sample sheet says {species}; correct `species` or `file`"
+        )
 
 
 def _join(
@@ -217,7 +242,8 @@ def _column(obs: pd.DataFrame, sample: str, key: str, name: str) -> str:
     if SOURCE + name not in obs:
         there = ", ".join(column.removeprefix(SOURCE) for column in obs) or "none"
         raise InputError(
-            f"sample {sample}: {key}: the files have no metadata column '{name}'; there are: {there}"
+            f"sample {sample}: {key}: the files have no metadata column '{name}'; "
+            f"there are: {there}"
         )
     return SOURCE + name
 

@@ -11,25 +11,25 @@ rule fetch:
     """Bring one file of the registry, or of a url in the sample sheet, to its place."""
     output:
         file="<results>/raw/{dataset}/{file}",
-    params:
-        source=lambda wildcards: fetch_source(
-            wildcards.dataset, wildcards.file, run.samples, run.registry
-        ),
-        # A function of the output is no trigger: how a file is fetched changes nothing in it.
-        settings=lambda wildcards, output: run.config["fetch"],
     log:
         "<logs>/fetch/{dataset}/{file}.log",
     benchmark:
         "<benchmarks>/fetch/{dataset}/{file}.tsv"
     wildcard_constraints:
         file="[^/]+",
-    threads: 1
-    resources:
-        mem_mb=300,
-        runtime=240,
     conda:
         "../../envs/cpu/environment.yaml"
     container:
         run.images["cpu"]
+    threads: 1
+    resources:
+        mem_mb=300,
+        runtime=240,
+    params:
+        source=lambda wildcards: fetch_source(
+            wildcards.dataset, wildcards.file, run.samples, run.registry
+        ),
+        # A function of the output is no trigger: how a file is fetched changes nothing in it.
+        settings=lambda wildcards, output: run.config["fetch"],
     script:
         "../../scripts/fetch.py"

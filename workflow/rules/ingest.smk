@@ -16,25 +16,25 @@ rule ingest_file:
         aliases=Path(workflow.basedir) / "resources/aliases.tsv",
     output:
         parsed=temp("<results>/parsed/{dataset}/{group}.h5ad"),
-    params:
-        format=lambda wildcards: group_sample(
-            wildcards.dataset, wildcards.group, run.samples
-        )["format"],
-        species=run.species,
     log:
         "<logs>/ingest_file/{dataset}/{group}.log",
     benchmark:
         "<benchmarks>/ingest_file/{dataset}/{group}.tsv"
     wildcard_constraints:
         group="[^/]+",
-    threads: 1
-    resources:
-        mem_mb=3500,
-        runtime=60,
     conda:
         "../../envs/cpu/environment.yaml"
     container:
         run.images["cpu"]
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, input: max(2000, int(20 * input.size_mb)),
+        runtime=60,
+    params:
+        format=lambda wildcards: group_sample(wildcards.dataset, wildcards.group, run.samples)[
+            "format"
+        ],
+        species=run.species,
     script:
         "../../scripts/ingest_file.py"
 
@@ -48,20 +48,20 @@ rule ingest:
         ),
     output:
         counts="<results>/samples/{sample}/counts.h5ad",
-    params:
-        select=lambda wildcards: run.samples.at[wildcards.sample, "select"],
-        labels=lambda wildcards: run.samples.at[wildcards.sample, "labels"],
     log:
         "<logs>/ingest/{sample}.log",
     benchmark:
         "<benchmarks>/ingest/{sample}.tsv"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=20,
     conda:
         "../../envs/cpu/environment.yaml"
     container:
         run.images["cpu"]
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, input: max(1000, int(10 * input.size_mb)),
+        runtime=20,
+    params:
+        select=lambda wildcards: run.samples.at[wildcards.sample, "select"],
+        labels=lambda wildcards: run.samples.at[wildcards.sample, "labels"],
     script:
         "../../scripts/ingest.py"
