@@ -18,9 +18,13 @@ A count of zero has nothing to explain and is never flagged. RNA of a cell type 
 does not hold (all of it lysed) has no source here and cannot be flagged.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from scipy import stats
+
+from emhniche.pseudobulk import LEVELS, UNRESOLVED, Pseudobulk
 
 MIN_SOURCE_COUNTS = 10
 """A lineage can be the source of a gene's ambient RNA when it holds this many counts of it."""
@@ -81,10 +85,11 @@ def explained_by_ambient(
     single-cell RNA sequencing data. GigaScience 9:giaa151. doi:10.1093/gigascience/giaa151
     """
     sources = counts if sources is None else sources[counts.columns]
-    own = {group: group for group in counts.index}
-    own.update({} if source_of is None else source_of.to_dict())
+    lineages = counts.index.to_series() if source_of is None else source_of
+    own = {group: lineages.get(group, group) for group in counts.index}
     profile = profile.reindex(counts.columns).fillna(0.0)
-    top = {group: _top_source(sources, own[group], profile) for group in counts.index}
+    by_lineage = {name: _top_source(sources, name, profile) for name in set(own.values())}
+    top = {group: by_lineage[own[group]] for group in counts.index}
     share = _contamination(counts, profile, top, contamination, fold)
     judged = counts.columns if genes is None else pd.Index(genes).intersection(counts.columns)
     tables = []
@@ -114,6 +119,54 @@ def explained_by_ambient(
             ).sort_values("gene", kind="stable")
         )
     return pd.concat(tables, ignore_index=True)
+
+
+def flag_groups(bulk: Pseudobulk, genes: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Flag the counts of every library's lineages and cell types that ambient RNA explains.
+
+    Parameters
+    ----------
+    bulk
+        Counts summed by library and cell type.
+    genes
+        Genes to judge; those that no dataset measures are left out.
+
+    Returns
+    -------
+    dict of pandas.DataFrame
+        For ``lineage`` and ``cell_type``: groups of `bulk` x genes, bool. The groups of a lineage
+        share its flags. Unresolved cells are judged but are no source.
+    """
+    known = [gene for gene in genes if gene in bulk.genes]
+    flags = {level: [] for level in LEVELS}
+    for sample, groups in bulk.groups.groupby("sample"):
+        counts = pd.DataFrame(bulk.counts[groups.index].toarray(), columns=bulk.genes)
+        summed = {level: counts.groupby(groups[level].to_numpy()).sum() for level in LEVELS}
+        weight = counts.sum(axis=1).set_axis(groups.index)
+        own = {
+            "lineage": None,
+            "cell_type": groups.drop_duplicates("cell_type").set_index("cell_type")["lineage"],
+        }
+        for level in LEVELS:
+            table = explained_by_ambient(
+                summed[level],
+                bulk.soup[sample],
+                sources=summed["lineage"].drop(index=UNRESOLVED, errors="ignore"),
+                source_of=own[level],
+                contamination=_mean_contamination(groups, weight, level),
+                genes=known,
+            )
+            wide = table.pivot(index="group", columns="gene", values="ambient")
+            flags[level].append(wide.loc[groups[level], known].set_axis(groups.index))
+    return {level: pd.concat(tables).sort_index() for level, tables in flags.items()}
+
+
+def _mean_contamination(groups: pd.DataFrame, weight: pd.Series, level: str) -> pd.Series:
+    """Return the contamination of each label, weighted by counts; NaN where none is known."""
+    known = groups["contamination"].notna()
+    weight = weight.where(known, 0.0)
+    total = weight.groupby(groups[level]).sum()
+    return (weight * groups["contamination"]).groupby(groups[level]).sum() / total.where(total > 0)
 
 
 def _top_source(

@@ -1,0 +1,138 @@
+"""Do the arms of a contrast differ in how frequent a kind of cell is?
+
+The witness is the donor: its fraction of cells, from libraries that were not sorted. Fractions are
+compared on the log2 scale, so that an effect is a ratio of fractions, with variances shared
+between the kinds of cells.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from emhniche.design import Audit, design_matrix
+from emhniche.moderation import adjust, interval, moderated_test
+from emhniche.pseudobulk import LEVELS, Pseudobulk
+
+COLUMNS = (
+    *("contrast", "lineage", "cell_type", "units_test", "units_reference", "fraction_test"),
+    *("fraction_reference", "effect", "ci_low", "ci_high", "p", "q", "status", "reason", "level"),
+)
+
+_PRIOR_CELLS = 0.5
+
+
+def compare_composition(
+    bulk: Pseudobulk,
+    audits: Sequence[Audit],
+    frequencies: Sequence[Audit],
+    *,
+    min_cells: int,
+    min_units: int,
+) -> pd.DataFrame:
+    """Compare the fractions of lineages and of cell types between the arms of every contrast.
+
+    Parameters
+    ----------
+    bulk
+        Counts summed by library and cell type.
+    audits
+        What each contrast allows.
+    frequencies
+        What it allows for frequencies, in the same order; see
+        :func:`emhniche.design.audit_composition`.
+    min_cells
+        Cells that a unit needs in all, and a kind of cell over all units, to be compared.
+    min_units
+        Known donors that each arm needs for a p-value.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``niche/composition.tsv``; ``docs/niche.md`` explains the columns. ``q`` is
+        Benjamini-Hochberg over the tested rows of a contrast and level.
+
+    References
+    ----------
+    Phipson B et al. (2022) propeller: testing for differences in cell type proportions in single
+    cell data. Bioinformatics 38:4720-4726. doi:10.1093/bioinformatics/btac582
+    """
+    tables = [pd.DataFrame(columns=[*COLUMNS])]
+    for audit, frequency in zip(audits, frequencies, strict=True):
+        if audit.verdict == "not_testable":
+            continue
+        present = bulk.groups[bulk.groups["sample"].isin(audit.samples.index)]
+        for level in LEVELS:
+            labels = [name for name in bulk.labels(level) if name in set(present[level])]
+            cells = count_cells(bulk, frequency, level)
+            cells = cells[cells.sum(axis=1) >= min_cells]
+            table = _compare(cells, labels, frequency, min_cells=min_cells, min_units=min_units)
+            lineage = bulk.lineage_of().to_dict() if level == "cell_type" else {}
+            table["lineage"] = [lineage.get(label, label) for label in labels]
+            tables.append(table.assign(level=level))
+    table = pd.concat([part for part in tables if len(part)] or tables, ignore_index=True)
+    order = ["contrast", "level", "lineage", "cell_type"]
+    rising = [True, False, True, True]
+    return table.sort_values(order, ascending=rising, ignore_index=True)[[*COLUMNS]]
+
+
+def count_cells(bulk: Pseudobulk, audit: Audit, level: str) -> pd.DataFrame:
+    """Count the cells of every kind in every unit.
+
+    Parameters
+    ----------
+    bulk
+        Counts summed by library and cell type.
+    audit
+        The contrast.
+    level
+        ``lineage`` or ``cell_type``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Units x kinds of cells, unresolved ones among them.
+    """
+    groups = bulk.groups[bulk.groups["sample"].isin(audit.samples.index)]
+    unit = groups["sample"].map(audit.samples["unit"])
+    cells = groups["n_cells"].groupby([unit.to_numpy(), groups[level].to_numpy()]).sum()
+    return cells.unstack(fill_value=0).sort_index()
+
+
+def _compare(
+    cells: pd.DataFrame, labels: list[str], audit: Audit, *, min_cells: int, min_units: int
+) -> pd.DataFrame:
+    """Return one row a kind of cell, from units x kinds of cells."""
+    units = audit.units.loc[cells.index]
+    status, reason, matrix = audit.verdict, audit.reason.split(":")[0].split(";")[0], None
+    if status == "tested":
+        matrix, reason = design_matrix(units, audit.blocks, min_units=min_units)
+        status = "effect_only" if matrix is None else status
+        units = units if matrix is None else units.loc[matrix.index]
+    cells = cells.loc[units.index]
+    side = units["test"].to_numpy(dtype=bool)
+    held = cells.reindex(columns=labels, fill_value=0).to_numpy(dtype=float)
+    whole = cells.sum(axis=1).to_numpy(dtype=float)[:, None]
+    logs = np.log2((held + _PRIOR_CELLS) / (whole + 2 * _PRIOR_CELLS))
+    table = pd.DataFrame({"contrast": audit.name, "cell_type": labels})
+    for arm, here in (("test", side), ("reference", ~side)):
+        table[f"units_{arm}"] = here.sum()
+        table[f"fraction_{arm}"] = (held / whole)[here].mean(axis=0) if here.any() else np.nan
+    table[["effect", "ci_low", "ci_high", "p", "q"]] = np.nan
+    table["status"], table["reason"] = status, reason
+    if side.all() or not side.any():
+        return table
+    table["effect"] = logs[side].mean(axis=0) - logs[~side].mean(axis=0)
+    rare = held.sum(axis=0) < min_cells
+    if matrix is not None and not rare.all():
+        found = moderated_test(logs[:, ~rare], matrix.to_numpy())
+        table.loc[~rare, ["effect", "ci_low", "ci_high", "p"]] = np.column_stack(found)
+        table["q"] = adjust(table["p"].to_numpy())
+    elif status == "effect_only" and units["donor_known"].all():
+        spans = [interval(column[side], column[~side]) for column in logs.T]
+        table[["ci_low", "ci_high"]] = np.array(spans).reshape(-1, 2)
+    table.loc[rare, ["effect", "ci_low", "ci_high"]] = np.nan
+    table.loc[rare, "status"] = "not_testable"
+    number = pd.Series(held.sum(axis=0)).map("{:.0f} such cells in both arms, ".format)
+    table["reason"] = table["reason"].mask(rare, number + f"{min_cells} are needed")
+    return table
