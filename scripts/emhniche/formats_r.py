@@ -161,6 +161,9 @@ def _stream_parser(stream: BinaryIO) -> object:
                 )
             return values
 
+        def parse_int(self) -> int:
+            return int.from_bytes(self.parse_string(4), "big", signed=True)
+
         def parse_string(self, length: int) -> bytes:
             data = self.file.read(length)
             if len(data) < length:
