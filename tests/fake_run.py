@@ -388,6 +388,9 @@ def _write_niche(root: Path, *, testable: bool) -> None:
             "q": [np.nan, np.nan],
             "status": ["effect_only", "not_testable"],
             "reason": ["one unit an arm", "no marrow library is unsorted"],
+            "units_test": [1, 1],
+            "units_reference": [1, 0],
+            "level": "lineage",
         }
     )
     write_table(composition if testable else composition.iloc[:0], root / "niche/composition.tsv")
@@ -395,6 +398,9 @@ def _write_niche(root: Path, *, testable: bool) -> None:
         {
             "niche": ["marrow", "marrow", "extramedullary"],
             "dataset": ["d_marrow", "d_marrow", "d_spleen"],
+            "condition": ["", "", "control"],
+            "unit": ["unknown:s3", "unknown:s3", "m1"],
+            "ambient": [False, False, False],
             "ligand": ["Kitl", "Lif", "Cxcl12"],
             "receptor": ["Kit", "Lifr", "Cxcr4"],
             "axis": ["KIT", "LIF", "CXCL12"],
@@ -404,7 +410,7 @@ def _write_niche(root: Path, *, testable: bool) -> None:
             "ligand_detection": [0.4, 0.01, np.nan],
             "receptor_detection": [0.3, 0.02, 0.1],
             "score": [0.35, 0.014, np.nan],
-            "status": ["effect_only", "not_testable", "not_testable"],
+            "status": ["described", "not_testable", "not_testable"],
             "reason": ["", "3 counts", "Cxcl12 not measured"],
         }
     )
@@ -449,8 +455,10 @@ def _contrasts(*, testable: bool) -> pd.DataFrame:
         logcpm_test=5.0,
         logcpm_reference=3.5,
         reason=np.where(table["status"] == "not_testable", "3 counts, fewer than 10", ""),
+        level="cell_type",
+        tier="core",
     )
-    return table
+    return pd.concat([table, table.assign(level="lineage")], ignore_index=True)
 
 
 def _production() -> pd.DataFrame:
@@ -466,12 +474,18 @@ def _production() -> pd.DataFrame:
                         "gene": gene,
                         "niche": niche,
                         "tissue": tissue,
+                        "dataset": "d_marrow" if niche == "marrow" else "d_spleen",
+                        "condition": "" if niche == "marrow" else SCRIPT,
+                        "lineage": CELL_TYPES[cell_type],
+                        "tier": "core",
+                        "ambient": False,
+                        "reason": "3 counts in all cells, 10 are needed" if gone else "",
                         "cell_type": cell_type,
                         "n_cells": 30 + place,
                         "detection": np.nan if gone else [0.62, 0.0, 0.1, 0.05, 0.2][place],
                         "logcpm": np.nan if gone else [8.1, 0.0, 3.0, 2.0, 4.0][place],
                         "share_of_tissue": np.nan if gone else [0.78, 0.0, 0.1, 0.02, 0.1][place],
-                        "status": "not_testable" if gone else "effect_only",
+                        "status": "not_testable" if gone else "described",
                     }
                 )
     return pd.DataFrame(rows)

@@ -222,10 +222,17 @@ def label_point(axes: Axes, x: float, y: float, text: str, **style: object) -> N
 
 
 def thousands(axis: Axis) -> None:
-    """Write an axis' numbers as 1,000 rather than 10^3; between decades only 2 and 5."""
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
+    """Write an axis' numbers as 1,000 rather than 10^3; within two decades 2 and 5 as well."""
+
+    def plain(value: float, _: int = 0) -> str:
+        return f"{value:,.0f}" if value >= 1 else f"{value:g}"
+
+    axis.axes.autoscale_view()
+    low, high = axis.get_view_interval()
+    between = "25" if low > 0 and high / low < 100 else ""
+    axis.set_major_formatter(FuncFormatter(plain))
     axis.set_minor_formatter(
-        FuncFormatter(lambda value, _: f"{value:,.4g}" if f"{value:e}"[0] in "25" else "")
+        FuncFormatter(lambda value, _: plain(value) if f"{value:e}"[0] in between else "")
     )
 
 

@@ -23,6 +23,9 @@ Q_LEVEL = 0.10
 NAMED = 5
 """Differences named in a sentence."""
 
+MIN_SHOWN = 0.05
+"""Share of a cell type that must hold a ligand for the sentence to name it."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -142,32 +145,41 @@ def design(run: RunTables) -> Iterator[Finding]:
 
 
 def producers(run: RunTables) -> Iterator[Finding]:
-    """Say which cells make the panel's ligands in each niche, and which cannot be judged."""
+    """Say which cells hold the panel's ligands in each niche, and which cannot be judged."""
     ligands = run["production"]
     ligands = ligands[(ligands["role"] == "ligand") & ligands["axis"].isin(FOCUS)]
-    for niche, table in ligands.groupby("niche", sort=False):
-        best = top_producers(table)
+    for niche in words.order(ligands["niche"], ["marrow", "extramedullary"]):
+        table = ligands[ligands["niche"] == niche]
+        best = top_producers(table).sort_values("detection", ascending=False, kind="stable")
+        shown = best[best["detection"] >= MIN_SHOWN].head(2 * NAMED)
         made = [
-            f"{gene} by {words.name(row['cell_type'])} "
-            f"({words.percent(row['detection'])} of {words.plural(row['n_cells'], 'cell')})"
-            for gene, row in best.iterrows()
+            f"{gene} in {words.name(row['cell_type'])} ({words.percent(row['detection'])} of "
+            f"{words.plural(row['n_cells'], 'cell')})"
+            for gene, row in shown.iterrows()
         ]
+        judged = set(table.loc[known(table), "gene"])
         if made:
-            text = f"In the {words.name(niche)} niche the highest share of cells is seen for "
-            yield Finding("effect_only", f"{text}{words.join(made)}.", _path("production"))
-        lost = [gene for gene in dict.fromkeys(table["gene"]) if gene not in best.index]
+            rest = f"; {words.number(len(judged) - len(made))} more ligands are seen in fewer cells"
+            yield Finding(
+                "described",
+                f"In the {words.name(niche)} niche the panel's ligands are seen most often so: "
+                f"{words.join(made)}{rest if len(judged) > len(made) else ''}.",
+                _path("production"),
+            )
+        lost = [gene for gene in dict.fromkeys(table["gene"]) if gene not in judged]
         if lost:
             yield Finding(
                 "not_testable",
                 f"In the {words.name(niche)} niche {words.join(lost)} cannot be judged in any cell "
-                f"type: too few counts or cells, or not measured. That is not absence.",
+                "type: too few counts or cells, or not measured. That is not absence.",
                 _path("production"),
             )
 
 
 def differences(run: RunTables) -> Iterator[Finding]:
     """Say how many differences each contrast could test, and name the clearest."""
-    for contrast, table in run["contrasts"].groupby("contrast", sort=False):
+    by_type = run["contrasts"][run["contrasts"]["level"] == "cell_type"]
+    for contrast, table in by_type.groupby("contrast", sort=False):
         counts = table["status"].value_counts()
         parts = [
             f"{words.number(counts[key])} {words.status(key).word}"
@@ -185,14 +197,15 @@ def differences(run: RunTables) -> Iterator[Finding]:
 
 def frequencies(run: RunTables) -> Iterator[Finding]:
     """Say what can be said of cell-type frequencies."""
-    for contrast, table in run["composition"].groupby("contrast", sort=False):
+    by_lineage = run["composition"][run["composition"]["level"] == "lineage"]
+    for contrast, table in by_lineage.groupby("contrast", sort=False):
         shown = table[table["effect"].notna()]
         if shown.empty:
             reasons = words.join(table["reason"].dropna().unique()[:2]) or "nothing to compare"
             yield Finding(
                 str(table["status"].iloc[0]),
                 words.sentence(
-                    f"{words.name(contrast)}: no cell type's frequency can be compared: {reasons}"
+                    f"{words.name(contrast)}: no lineage's frequency can be compared: {reasons}"
                 ),
                 _path("composition"),
             )
@@ -200,11 +213,11 @@ def frequencies(run: RunTables) -> Iterator[Finding]:
         for status, part in shown.groupby("status", sort=False):
             top = part.loc[part["effect"].abs().sort_values(ascending=False).index[:NAMED]]
             parts = [
-                f"{words.name(r['cell_type'])} {words.fold(r['effect'])}" for _, r in top.iterrows()
+                f"{words.name(r['lineage'])} {words.fold(r['effect'])}" for _, r in top.iterrows()
             ]
             yield Finding(
                 str(status),
-                f"{words.name(contrast)}, frequency of cell types: {words.join(parts)}.",
+                f"{words.name(contrast)}, frequency of lineages: {words.join(parts)}.",
                 _path("composition"),
             )
 
@@ -220,12 +233,13 @@ def signalling(run: RunTables) -> Iterator[Finding]:
             "have enough cells and counts for a score"
         )
         if len(scored):
-            best = scored.loc[scored["score"].idxmax()]
+            clean = scored[~scored["ambient"].astype(bool)]
+            best = (clean if len(clean) else scored).sort_values("score", kind="stable").iloc[-1]
             text += (
                 f"; the highest is {best['ligand']} of {words.name(best['sender'])} to "
                 f"{best['receptor']} of {words.name(best['receiver'])}"
             )
-        status = "effect_only" if len(scored) else "not_testable"
+        status = "described" if len(scored) else "not_testable"
         yield Finding(status, f"{text}.", _path("ligand_receptor"))
 
 
@@ -264,10 +278,11 @@ def top_producers(production: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Indexed by gene, in the table's order; genes that no cell type can be judged for, or that
-        none holds, are left out.
+        Indexed by gene, in the table's order; genes that no cell type can be judged for, that none
+        holds, or whose counts ambient RNA explains are left out.
     """
-    table = production[known(production) & (production["detection"] > 0)]
+    ambient = production["ambient"].fillna(False).astype(bool)
+    table = production[known(production) & (production["detection"] > 0) & ~ambient]
     best = table.loc[table.groupby("gene", sort=False)["detection"].idxmax()]
     return best.set_index("gene")
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from emhniche.report import words
 from emhniche.report.findings import top_producers
-from emhniche.report.niche_figures import known
+from emhniche.report.niche_figures import known, places
 from emhniche.report.page_tables import Column, PageTable, page_table
 from emhniche.report.tables import TABLES, RunTables
 
@@ -92,7 +92,7 @@ def loss_table(run: RunTables) -> PageTable:
         Column("n_in", "Barcodes", "count"),
         Column("n_kept", "Kept", "count"),
         Column("lost", "Lost", "percent"),
-        Column("reason", "Mostly for", "text"),
+        Column("reason", "Main reason", "text"),
     ]
     return page_table(
         "loss-table",
@@ -154,29 +154,31 @@ def producer_table(run: RunTables) -> PageTable:
     """Return one row a ligand of the panel: which cells hold it most, or that nobody knows."""
     production = run["production"]
     ligands = production[production["role"].isin(["ligand", "adhesion_ligand"])]
-    niches = words.order(ligands["niche"], ["marrow", "extramedullary"])
+    ligands = ligands.assign(place=places(ligands).str.replace("\n", ", "))
     rows = ligands.drop_duplicates("gene")[["axis", "gene"]].set_index("gene", drop=False)
     columns = [Column("axis", "Axis", "text"), Column("gene", "Ligand", "text")]
-    for niche in niches:
+    for niche in words.order(ligands["niche"], ["marrow", "extramedullary"]):
         part = ligands[ligands["niche"] == niche]
-        best = top_producers(part)
+        best = top_producers(part).reindex(rows.index)
         judged = set(part.loc[known(part), "gene"])
         rows[f"{niche}_type"] = [_producer(gene, best, judged) for gene in rows["gene"]]
-        rows[f"{niche}_detection"] = best["detection"].reindex(rows.index)
+        rows[f"{niche}_place"] = best["place"]
+        rows[f"{niche}_detection"] = best["detection"]
+        rows[f"{niche}_share"] = best["share_of_tissue"]
         columns += [
-            Column(f"{niche}_type", f"Highest in {words.name(niche)}"),
+            Column(f"{niche}_type", f"Most often in {words.name(niche)}"),
+            Column(f"{niche}_place", "of", "text"),
             Column(f"{niche}_detection", "Cells with it", "percent"),
+            Column(f"{niche}_share", "Share of its transcripts", "percent"),
         ]
-        if "share_of_tissue" in best:
-            rows[f"{niche}_share"] = best["share_of_tissue"].reindex(rows.index)
-            columns.append(Column(f"{niche}_share", "Share of its transcripts", "percent"))
     return _of(
         run,
         "production",
         rows,
         columns,
-        caption="Ligands of the panel: the cell type of each niche in which the greatest share of "
-        "cells holds the transcript, and which part of all its transcripts in that niche it makes.",
+        caption="Ligands of the panel: the cell type of each niche that holds the transcript most "
+        "often, and which share of all its transcripts in that tissue it makes (only where cells "
+        "were not sorted).",
         searchable=True,
     )
 
@@ -198,14 +200,14 @@ def design_table(run: RunTables) -> PageTable:
 
 def contrast_table(run: RunTables) -> PageTable:
     """Return the differences that have a size, tested ones first, then by size."""
-    table = run["contrasts"]
-    table = table[table["effect"].notna()]
+    judged = run["contrasts"][run["contrasts"]["level"] == "cell_type"]
+    table = judged[judged["effect"].notna()]
     rank = table["status"].map({key: i for i, key in enumerate(words.STATUSES)})
     order = pd.DataFrame({"rank": rank, "size": -table["effect"].abs()}).sort_values(
         ["rank", "size"], kind="stable"
     )
     shown = table.loc[order.index[:MAX_ROWS]]
-    ambient = shown["ambient"].fillna(False).astype(bool).map({True: "may be ambient", False: ""})
+    ambient = _ambient_words(shown)
     columns = [
         Column("contrast", "Contrast"),
         Column("axis", "Axis", "text"),
@@ -227,7 +229,7 @@ def contrast_table(run: RunTables) -> PageTable:
         shown.assign(ambient=ambient),
         columns,
         caption=f"Differences that have a size: {words.number(len(shown))} of "
-        f"{words.number(len(table))}; {words.number(len(run['contrasts']) - len(table))} further "
+        f"{words.number(len(table))}; {words.number(len(judged) - len(table))} further "
         "pairs of gene and cell type have none, because they are not testable.",
         searchable=True,
     )
@@ -237,6 +239,8 @@ def composition_table(run: RunTables) -> PageTable:
     """Return the frequencies of cell types in each contrast."""
     columns = [
         Column("contrast", "Contrast"),
+        Column("level", "Level"),
+        Column("lineage", "Lineage"),
         Column("cell_type", "Cell type"),
         Column("fraction_test", "Test", "percent"),
         Column("fraction_reference", "Reference", "percent"),
@@ -258,9 +262,11 @@ def ligand_receptor_table(run: RunTables) -> PageTable:
     table = run["ligand_receptor"]
     scored = table[table["score"].notna() & (table["status"] != "not_testable")]
     shown = scored.sort_values("score", ascending=False, kind="stable").head(MAX_ROWS)
+    shown = shown.assign(ambient=_ambient_words(shown))
     columns = [
         Column("niche", "Niche"),
-        Column("dataset", "Dataset", "text"),
+        Column("unit", "Donor or library", "text"),
+        Column("condition", "Condition", "text"),
         Column("axis", "Axis", "text"),
         Column("ligand", "Ligand", "text"),
         Column("sender", "made by"),
@@ -270,7 +276,7 @@ def ligand_receptor_table(run: RunTables) -> PageTable:
         Column("receptor_detection", "Cells", "percent"),
         Column("sign", "Sign"),
         Column("score", "Score", "number"),
-        Column("status", "Status", "status"),
+        Column("ambient", "Note", "text"),
     ]
     return _of(
         run,
@@ -345,10 +351,15 @@ def input_table(provenance: Mapping) -> PageTable:
     return page_table("inputs-table", table, columns, caption="Public files of this run.")
 
 
+def _ambient_words(table: pd.DataFrame) -> pd.Series:
+    flagged = table["ambient"].fillna(False).astype(bool)
+    return flagged.map({True: "may be ambient", False: ""})
+
+
 def _producer(gene: str, best: pd.DataFrame, judged: set[str]) -> str:
-    if gene in best.index:
+    if pd.notna(best.loc[gene, "cell_type"]):
         return str(best.loc[gene, "cell_type"])
-    return "in no cell" if gene in judged else "not testable"
+    return "in no cell beyond ambient" if gene in judged else "not testable"
 
 
 def _of(

@@ -30,7 +30,7 @@ NOT_TESTABLE = {"facecolor": "#F1F3F5", "edgecolor": "#B6BEC6", "hatch": "////"}
 
 @styled
 def panel_map(production: pd.DataFrame, niche: str) -> Figure | None:
-    """Draw which share of each cell type of a niche holds each panel gene.
+    """Draw which share of each cell type of a niche holds each gene of the core panel.
 
     Parameters
     ----------
@@ -42,40 +42,40 @@ def panel_map(production: pd.DataFrame, niche: str) -> Figure | None:
     Returns
     -------
     matplotlib.figure.Figure or None
-        Genes x cell types. White is zero in cells that were looked at; hatched is not testable.
+        Genes x cell types, by dataset and condition; cell types in which no gene can be judged are
+        left out. White is zero in cells that were looked at; hatched is not testable.
     """
-    table = production[production["niche"] == niche]
-    if table.empty:
+    table = production[(production["niche"] == niche) & (production["tier"] == "core")]
+    table = table.assign(place=places(table), shown=100 * table["detection"].where(known(table)))
+    columns = table[known(table)].drop_duplicates(["place", "cell_type"])
+    columns = columns.sort_values(["place", "n_cells"], ascending=[True, False], kind="stable")
+    if columns.empty:
         return None
-    genes = table.drop_duplicates("gene")[["axis", "role", "gene"]]
-    types = table.drop_duplicates("cell_type").sort_values("n_cells", ascending=False)
-    shown = table["detection"].where(known(table)) * 100
-    grid = table.assign(shown=shown).pivot_table(
-        index="gene", columns="cell_type", values="shown", aggfunc="max", dropna=False
+    genes = table.drop_duplicates("gene")
+    keys = pd.MultiIndex.from_frame(columns[["place", "cell_type"]])
+    grid = (
+        table.groupby(["gene", "place", "cell_type"])["shown"].max().unstack(["place", "cell_type"])
     )
-    grid = grid.reindex(index=genes["gene"], columns=types["cell_type"])
-    figure, axes = figures.new_figure(3.2 + 0.33 * grid.shape[1], 2.4 + 0.185 * grid.shape[0])
+    grid = grid.reindex(index=genes["gene"]).reindex(columns=keys).to_numpy(dtype=float)
+    figure, axes = figures.new_figure(3.0 + 0.3 * len(columns), 3.0 + 0.185 * len(genes))
     axis = axes[0, 0]
-    picture = axis.imshow(grid.to_numpy(), cmap=RAMP, vmin=0, vmax=100, aspect="auto")
-    for row, column in np.argwhere(grid.isna().to_numpy()):
+    picture = axis.imshow(grid, cmap=RAMP, vmin=0, vmax=100, aspect="auto")
+    for row, column in np.argwhere(np.isnan(grid)):
         axis.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, linewidth=0, **NOT_TESTABLE))
+    labels = [
+        f"{words.short(words.name(name), 26)} ({words.number(n)})"
+        for name, n in zip(columns["cell_type"], columns["n_cells"], strict=True)
+    ]
     axis.set_xticks(
-        range(grid.shape[1]),
-        [
-            f"{words.short(words.name(name), 26)} ({words.number(n)})"
-            for name, n in zip(types["cell_type"], types["n_cells"], strict=True)
-        ],
-        rotation=60,
-        ha="right",
-        rotation_mode="anchor",
-        fontsize=8,
+        range(len(labels)), labels, rotation=60, ha="right", rotation_mode="anchor", fontsize=8
     )
     axis.set_yticks(
-        range(grid.shape[0]), [words.short(gene, 20) for gene in grid.index], fontsize=8
+        range(len(genes)), [words.short(gene, 20) for gene in genes["gene"]], fontsize=8
     )
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
-    _axis_rules(axis, genes["axis"].tolist(), grid.shape[1])
+    _axis_rules(axis, genes["axis"].tolist(), len(columns))
+    _place_rules(axis, columns["place"].tolist())
     figure.colorbar(
         picture, ax=axis, shrink=0.5, aspect=16, pad=0.12, label="cells with the transcript (%)"
     )
@@ -100,9 +100,9 @@ def forest(contrasts: pd.DataFrame, design: Mapping) -> Figure | None:
     Returns
     -------
     matplotlib.figure.Figure or None
-        At most :data:`MAX_EFFECTS` rows; None when no effect could be estimated.
+        At most :data:`MAX_EFFECTS` rows by cell type; None when no effect could be estimated.
     """
-    table = strongest(contrasts)
+    table = strongest(contrasts[contrasts["level"] == "cell_type"])
     if table.empty:
         return None
     table = table.sort_values(["effect", "gene", "cell_type"], kind="stable")
@@ -149,6 +149,12 @@ def known(production: pd.DataFrame) -> pd.Series:
     )
 
 
+def places(production: pd.DataFrame) -> pd.Series:
+    """Name the dataset of each row, with its condition where it is given."""
+    condition = production["condition"].fillna("").astype(str)
+    return production["dataset"].astype(str) + ("\n" + condition).where(condition != "", "")
+
+
 def strongest(contrasts: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that a forest plot shows: tested ones first, then the largest effects."""
     table = contrasts[contrasts["effect"].notna() & (contrasts["status"] != "not_testable")]
@@ -160,14 +166,23 @@ def strongest(contrasts: pd.DataFrame) -> pd.DataFrame:
 
 def _axis_rules(axis: Axes, groups: Sequence[str], width: int) -> None:
     """Part the genes of one panel axis from the next, and name the axis at the right."""
-    start = 0
-    for place, group in enumerate(groups):
-        last = place + 1 == len(groups)
-        if last or groups[place + 1] != group:
-            middle = (start + place) / 2
-            axis.text(
-                width - 0.35, middle, words.short(group, 20), va="center", fontsize=8, color=QUIET
-            )
-            if not last:
-                axis.axhline(place + 0.5, color=INK, linewidth=0.5)
-            start = place + 1
+    for first, last in _runs(groups):
+        text = words.short(groups[first], 20)
+        axis.text(width - 0.35, (first + last) / 2, text, va="center", fontsize=8, color=QUIET)
+        if last + 1 < len(groups):
+            axis.axhline(last + 0.5, color=INK, linewidth=0.5)
+
+
+def _place_rules(axis: Axes, groups: Sequence[str]) -> None:
+    """Part the cell types of one dataset and condition from the next, and name them on top."""
+    for first, last in _runs(groups):
+        text = "\n".join(words.short(part, 26) for part in groups[first].split("\n"))
+        axis.text(first - 0.4, -0.8, text, rotation=30, fontsize=8, color=QUIET, va="bottom")
+        if last + 1 < len(groups):
+            axis.axvline(last + 0.5, color=INK, linewidth=0.5)
+
+
+def _runs(groups: Sequence[str]) -> list[tuple[int, int]]:
+    """Return first and last place of each run of equal values."""
+    firsts = [i for i, group in enumerate(groups) if i == 0 or groups[i - 1] != group]
+    return list(zip(firsts, [i - 1 for i in firsts[1:]] + [len(groups) - 1], strict=True))

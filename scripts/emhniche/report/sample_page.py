@@ -79,6 +79,7 @@ def build_sample_page(
             "losses": sorted(qc["lineages"], key=lambda row: (-row["n_in"], row["lineage"])),
             "doublets": describe_doublets(qc),
             "ambient": _ambient_rows(qc),
+            "ambient_text": describe_ambient(qc, table),
             "thresholds": _threshold_rows(qc["thresholds"]),
             "method": _method(settings),
         },
@@ -99,19 +100,26 @@ def summarise(qc: Mapping) -> list[str]:
     list of str
         The verdict with its reason, what was kept, why the rest was not, and who lost most.
     """
-    lost = qc["n_in"] - qc["n_kept"]
+    kept, lost = words.number(qc["n_kept"]), words.number(qc["n_in"] - qc["n_kept"])
+    share = words.percent(qc["n_kept"], qc["n_in"])
     lines = [
-        f"{words.number(qc['n_kept'])} of {words.plural(qc['n_in'], 'barcode')} were kept as cells "
-        f"({words.percent(qc['n_kept'], qc['n_in'])}); {words.number(lost)} were removed."
+        f"{_verdict(qc)} {kept} of {words.plural(qc['n_in'], 'barcode')} were kept as cells "
+        f"({share}); {lost} were removed."
     ]
     if qc["removed"]:
         by_size = sorted(qc["removed"].items(), key=lambda item: (-item[1], item[0]))
         parts = [f"{words.reason(reason)} ({words.number(n)})" for reason, n in by_size]
-        lines.append(f"Removed for {words.join(parts)}.")
-    lines.append(_verdict(qc))
+        lines.append(f"Reasons for removal: {words.join(parts)}.")
     worst = worst_lineage(qc)
     if worst:
         lines.append(f"Of the lineages, {worst}.")
+    nameless = [row for row in qc["lineages"] if row["lineage"] == "unresolved"]
+    if nameless:
+        gone = nameless[0]["n_in"] - nameless[0]["n_kept"]
+        lines.append(
+            f"Of {words.plural(nameless[0]['n_in'], 'barcode')} without a lineage "
+            f"{words.number(gone)} were removed ({words.percent(gone, nameless[0]['n_in'])})."
+        )
     depth = qc["medians"].get("n_counts")
     if not words.is_missing(depth):
         lines.append(
@@ -144,9 +152,9 @@ def worst_lineage(qc: Mapping, *, least: int = 10) -> str:
     lost = worst["n_in"] - worst["n_kept"]
     most = max(worst["removed"], key=lambda reason: (worst["removed"][reason], reason))
     return (
-        f"{words.name(worst['lineage'])} lost most: {words.percent(lost, worst['n_in'])} "
-        f"({words.number(lost)} of {words.number(worst['n_in'])} barcodes), "
-        f"mostly for {words.reason(most)}"
+        f"{words.name(worst['lineage'])} lost most: {words.percent(lost, worst['n_in'])}, "
+        f"{words.number(lost)} of {words.number(worst['n_in'])} barcodes (main reason: "
+        f"{words.reason(most)})"
     )
 
 
@@ -180,11 +188,39 @@ def describe_doublets(qc: Mapping) -> str:
     )
 
 
+def describe_ambient(qc: Mapping, table: pd.DataFrame) -> str:
+    """Say how much ambient RNA a sample holds, or why nobody can tell.
+
+    Parameters
+    ----------
+    qc
+        Its ``qc.json``.
+    table
+        Its ``qc.parquet``.
+    """
+    shares = table.dropna(subset=["ambient"]).groupby("lineage")["ambient"].median()
+    if shares.empty:
+        return (
+            "Not estimated: one lineage, or too little RNA, leaves nothing that tells ambient RNA "
+            "from a cell's own."
+        )
+    shares = shares.sort_values(ascending=False, kind="stable")
+    parts = [f"{words.percent(share)} of {words.name(x)} counts" for x, share in shares.items()]
+    genes = qc["ambient_genes"]
+    text = f"RNA of broken cells in the suspension is estimated to make up {words.join(parts)}."
+    if not genes:
+        return f"{text} No gene is explained by it."
+    return (
+        f"{text} {words.plural(len(genes), 'pair')} of gene and lineage may be explained by it, "
+        "most counts first; a marker or finding that rests on one is marked in the report."
+    )
+
+
 def _verdict(qc: Mapping) -> str:
     word = words.VERDICTS.get(qc["verdict"], qc["verdict"])
     if words.is_missing(qc["verdict_reason"]):
         return f"Verdict: {word}."
-    return f"Verdict: {word}, because of {qc['verdict_reason']}."
+    return words.sentence(f"Verdict: {word} ({qc['verdict_reason']})")
 
 
 def _came_in(qc: Mapping, table: pd.DataFrame) -> str:
@@ -239,10 +275,8 @@ def _pictures(qc: Mapping, table: pd.DataFrame) -> dict[str, Picture]:
     }
 
 
-def _ambient_rows(qc: Mapping) -> list[dict[str, str]] | None:
-    """Return the ambient genes with values in words; None when they were not looked for."""
-    if words.is_missing(qc.get("ambient_genes")):
-        return None
+def _ambient_rows(qc: Mapping) -> list[dict[str, str]]:
+    """Return the ambient genes with values in words."""
     return [
         {
             "gene": row["gene"],

@@ -37,19 +37,22 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "contrasts": (
         "niche/contrasts.tsv",
-        (*CONTRAST, "axis", "role", "gene", "p", "q", "status", "ambient", "reason"),
+        (*CONTRAST, "level", "axis", "role", "gene", "p", "q", "status", "ambient", "reason"),
     ),
     "production": (
         "niche/production.tsv",
-        ("axis", "role", "gene", "niche", "cell_type", "n_cells", "detection", "status"),
+        (
+            *("axis", "role", "tier", "gene", "niche", "dataset", "condition", "cell_type"),
+            *("n_cells", "detection", "share_of_tissue", "status", "ambient"),
+        ),
     ),
     "composition": (
         "niche/composition.tsv",
-        ("contrast", "lineage", "cell_type", "effect", "ci_low", "ci_high", "status", "reason"),
+        (*CONTRAST, "level", "lineage", "status", "reason"),
     ),
     "ligand_receptor": (
         "niche/ligand_receptor.tsv",
-        ("niche", "ligand", "receptor", "sender", "receiver", "score", "status"),
+        ("niche", "unit", "ligand", "receptor", "sender", "receiver", "score", "status", "ambient"),
     ),
     "calls": (
         "myeloid/calls.parquet",

@@ -66,6 +66,11 @@ STATUSES = {
             "not testable",
             "too few counts, cells or samples to say anything: neither present nor absent",
         ),
+        Status(
+            "described",
+            "described",
+            "a number that describes these samples; nothing is compared",
+        ),
     )
 }
 
