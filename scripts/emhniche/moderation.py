@@ -8,6 +8,8 @@ that this prior is worth.
 import numpy as np
 from scipy import optimize, special, stats
 
+_SAME = 1e-12
+
 
 def inverse_trigamma(value: float) -> float:
     """Return x with trigamma(x) = `value`.
@@ -103,10 +105,15 @@ def interval(test: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
     low, high
         NaN with fewer than two units in an arm, or when no unit differs from its arm.
     """
-    if min(len(test), len(reference)) < 2 or np.ptp(test) + np.ptp(reference) == 0:
+    if min(len(test), len(reference)) < 2:
         return np.nan, np.nan
-    found = stats.ttest_ind(test, reference, equal_var=False).confidence_interval(0.95)
-    return float(found.low), float(found.high)
+    errors = np.array([np.var(arm, ddof=1) / len(arm) for arm in (test, reference)])
+    if errors.sum() < _SAME:
+        return np.nan, np.nan
+    df = errors.sum() ** 2 / (errors**2 / [len(test) - 1, len(reference) - 1]).sum()
+    reach = stats.t.ppf(0.975, df) * np.sqrt(errors.sum())
+    middle = np.mean(test) - np.mean(reference)
+    return float(middle - reach), float(middle + reach)
 
 
 def adjust(p: np.ndarray) -> np.ndarray:

@@ -121,6 +121,7 @@ def _fit(
         # few residual degrees of freedom: what the t distribution is there for
         warnings.filterwarnings("ignore", "As the residual degrees of freedom", UserWarning)
         warnings.filterwarnings("ignore", "The dispersion trend curve", UserWarning)
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="pydeseq2")
         data = DeseqDataSet(
             counts=counts.astype(int),
             metadata=pd.DataFrame(index=counts.index).assign(unit=counts.index),
