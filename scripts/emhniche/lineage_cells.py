@@ -1,0 +1,193 @@
+"""What does the myeloid stage need to know of the cells of one lineage?
+
+Counts, depth and origin of the cells, in an order that does not hang on the order of the input, and
+the sets that say how mature a cell of the lineage is and what else may raise a signature.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from emhniche.errors import InputError
+from emhniche.residual import Covariate
+from emhniche.witnesses import Refusal
+
+MATURATION = {
+    "neutrophil": {"preNeu": -1, "immNeu": -1, "matNeu": 1},
+    "monocyte_macrophage": {"cMono": -1, "ncMono": 1, "RPM": 1},
+}
+"""Sets of each lineage that are early (-1) or late (1) in its maturation."""
+
+CONFOUNDERS = ("Dissociation_IEG", "ISG_Neu")
+"""Sets of immediate-early and interferon genes: stress of handling, and infection."""
+
+MIN_STAGE_GENES = 3
+"""Measured genes that the early and the late sets need, each, to tell maturation."""
+
+
+@dataclass(frozen=True)
+class LineageCells:
+    """Cells of one lineage with at least one count, sorted by cell id.
+
+    Attributes
+    ----------
+    obs
+        Indexed by cell id: ``donor``, ``arm`` and, where known, ``tissue``, ``platform``, ``batch``
+        and ``enrichment``.
+    counts
+        Cells x measured genes, genes sorted by name.
+    genes
+        Position of each measured gene.
+    """
+
+    obs: pd.DataFrame
+    counts: sparse.csc_matrix
+    genes: dict[str, int]
+
+    @cached_property
+    def depth(self) -> np.ndarray:
+        """Total count of each cell."""
+        return np.asarray(self.counts.sum(axis=1), dtype=float).ravel()
+
+    @cached_property
+    def cells_with_gene(self) -> dict[str, int]:
+        """Cells that hold a count of each gene."""
+        return dict(zip(self.genes, np.diff(self.counts.indptr).tolist(), strict=True))
+
+    @cached_property
+    def rates(self) -> dict[str, float]:
+        """Share of all counts of each gene."""
+        totals = np.asarray(self.counts.sum(axis=0), dtype=float).ravel()
+        return dict(zip(self.genes, (totals / totals.sum()).tolist(), strict=True))
+
+    def of(self, genes: Sequence[str]) -> np.ndarray:
+        """Return the counts of measured `genes`, cells x genes, dense float32."""
+        positions = [self.genes[gene] for gene in genes]
+        return self.counts[:, positions].toarray().astype(np.float32, copy=False)
+
+
+def gather(
+    counts: sparse.spmatrix | np.ndarray, genes: Sequence[str], obs: pd.DataFrame
+) -> LineageCells:
+    """Sort cells and genes by name and drop cells without a count.
+
+    Parameters
+    ----------
+    counts
+        Cells x genes, raw counts.
+    genes
+        Names of the genes, unique.
+    obs
+        Indexed by cell id, in the order of the rows.
+
+    Returns
+    -------
+    LineageCells
+        The same for any order of cells and genes.
+    """
+    matrix = sparse.csr_matrix(counts)
+    row_order = np.argsort(obs.index.to_numpy(dtype=str), kind="stable")
+    column_order = np.argsort(np.asarray(genes, dtype=str), kind="stable")
+    matrix = matrix[row_order][:, column_order]
+    obs = obs.iloc[row_order]
+    filled = np.asarray(matrix.sum(axis=1)).ravel() > 0
+    names = [genes[i] for i in column_order]
+    columns = sparse.csc_matrix(matrix[filled])
+    columns.eliminate_zeros()
+    return LineageCells(obs[filled], columns, {name: i for i, name in enumerate(names)})
+
+
+def counts_refusal(counts: sparse.spmatrix | np.ndarray) -> Refusal | None:
+    """Refuse a matrix that holds anything but non-negative integers."""
+    values = counts.data if sparse.issparse(counts) else np.asarray(counts)
+    if values.size == 0:
+        return None
+    if not np.isfinite(values).all():
+        problem = "values that are not numbers"
+    elif values.min() < 0:
+        problem = "negative values"
+    elif (values != np.floor(values)).any():
+        problem = "fractions"
+    else:
+        return None
+    return Refusal(
+        "not_counts",
+        f"The matrix holds {problem}, so it is not raw counts; the score rests on how counts vary.",
+    )
+
+
+def maturation_sets(lineage: str, maturation: Mapping[str, int] | None) -> dict[str, int]:
+    """Return the early and late sets of `lineage`, or those that the caller names.
+
+    Raises
+    ------
+    InputError
+        When the lineage has no default sets and none are given, or one side has none.
+    """
+    sets = dict(maturation or MATURATION.get(lineage, {}))
+    if not {-1, 1} <= set(sets.values()):
+        raise InputError(
+            f"maturation: no early and late set for lineage {lineage!r}; it would be a mapping of "
+            f"set to -1 or 1, and has a default for {', '.join(MATURATION)}"
+        )
+    return sets
+
+
+def covariate_genes(
+    signatures: pd.DataFrame, stages: Mapping[str, int], genes: Mapping[str, int]
+) -> dict[str, list[str]]:
+    """Return the measured positive genes of the maturation sets and the confounders.
+
+    Parameters
+    ----------
+    signatures
+        Columns ``set``, ``polarity`` and ``genes`` (a sequence of symbols).
+    stages
+        Maturation sets.
+    genes
+        Measured genes.
+
+    Returns
+    -------
+    dict
+        Set to its measured genes; sets without any are left out.
+    """
+    found = {}
+    for name in [*stages, *CONFOUNDERS]:
+        measured = [gene for gene in positive_genes(signatures, name) if gene in genes]
+        if measured:
+            found[name] = measured
+    return found
+
+
+def positive_genes(signatures: pd.DataFrame, name: str) -> list[str]:
+    """Return the positive genes of one set; empty when there is no such set."""
+    rows = signatures[(signatures["set"] == name) & (signatures["polarity"] == "positive")]
+    return list(dict.fromkeys(gene for genes in rows["genes"] for gene in genes))
+
+
+def build_covariates(
+    cells: LineageCells, genes: Mapping[str, Sequence[str]], stages: Mapping[str, int]
+) -> list[Covariate]:
+    """Return the covariates of the cells; sets that are not maturation have stage 0."""
+    return [Covariate(name, cells.of(names), stages.get(name, 0)) for name, names in genes.items()]
+
+
+def maturation_refusal(
+    genes: Mapping[str, Sequence[str]], stages: Mapping[str, int]
+) -> Refusal | None:
+    """Refuse cells in which maturation cannot be told."""
+    for stage, word in ((-1, "early"), (1, "late")):
+        names = [name for name, value in stages.items() if value == stage]
+        count = len({gene for name in names for gene in genes.get(name, ())})
+        if count < MIN_STAGE_GENES:
+            return Refusal(
+                "no_maturation_genes",
+                f"{count} genes of the {word} maturation sets ({', '.join(names)}) are measured, "
+                f"at least {MIN_STAGE_GENES} are needed to adjust for maturation.",
+            )
+    return None

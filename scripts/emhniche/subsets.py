@@ -1,0 +1,215 @@
+"""What are the called cells: how mature, how frequent in each donor, and marked by which genes?
+
+Called cells of one gate are grouped by maturation and activation. A subset is described with donors
+as units, and compared between an extramedullary site and the marrow of the same donors.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from scipy import sparse, stats
+
+from emhniche.assessment import Assessment
+from emhniche.gate import benjamini_hochberg
+from emhniche.lineage_cells import CONFOUNDERS, positive_genes
+from emhniche.residual import balanced_weights, gene_rates, standardised
+from emhniche.verdict import label
+from emhniche.witnesses import CASE, REFERENCE
+
+SUBSET_COLUMNS = [
+    *("subset", "lineage", "tissue", "cells", "units", "fraction", "markers", "evidence", "status"),
+    *("dataset", "signature", "state", "fraction_per_unit", "marrow_donors", "marrow_difference"),
+    "marrow_status",
+]
+
+MARROW = "bone marrow"
+
+ACTIVATED = 0.95
+"""A cell is activated when its immediate-early or interferon score exceeds this quantile of naive
+cells."""
+
+MIN_MARKER_CELLS = 5
+"""Cells inside and outside the subset that a donor needs to tell its markers."""
+
+MIN_PAIRS = 3
+"""Donors needed for a p-value on paired differences."""
+
+MARKER_LEVEL, MARKER_CHANGE, MAX_MARKERS = 0.05, 0.5, 10
+
+
+def find_subsets(
+    assessed: Sequence[tuple[dict, Assessment]],
+    calls: pd.DataFrame,
+    gates: pd.DataFrame,
+    parts: Mapping[tuple[str, str, str], ad.AnnData],
+    signatures: pd.DataFrame,
+) -> pd.DataFrame:
+    """Describe the called cells of every gate that called any.
+
+    Parameters
+    ----------
+    assessed
+        Key (``dataset``, ``tissue``, ``lineage``, ``signature``) and assessment of each gate.
+    calls
+        One row a cell and signature.
+    gates
+        One row a gate, in the order of `assessed`.
+    parts
+        Cells of each dataset, tissue and lineage, raw counts.
+    signatures
+        Gene sets; immediate-early and interferon genes tell activation.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a subset with the columns of `SUBSET_COLUMNS`; none where nothing was called.
+    """
+    called_cells = calls[calls["pathological"].fillna(False)]
+    states, rows = {}, []
+    for (key, result), gate in zip(assessed, gates.itertuples(), strict=True):
+        if result.refusals:
+            continue
+        place = (key["dataset"], key["tissue"], key["lineage"])
+        mine = called_cells[called_cells["signature"] == key["signature"]]["cell_id"]
+        called = result.cells.index.isin(mine)
+        state = cell_states(result, parts[place], signatures) if called.any() else None
+        states[(*place, key["signature"])] = (result, called, state, gate)
+    for (dataset, tissue, lineage, signature), (result, called, state, gate) in states.items():
+        if not called.any():
+            continue
+        marrow = states.get((dataset, MARROW, lineage, signature))
+        for name in sorted(set(state[called])):
+            inside = called & (state == name)
+            row = {"lineage": lineage, "tissue": tissue, "dataset": dataset}
+            row |= {"signature": signature, "state": name}
+            row["subset"] = f"{label(result)} {name} {lineage} ({signature})"
+            row |= _describe(result, inside, gate)
+            row |= _marker_genes(result, called, inside, parts[dataset, tissue, lineage])
+            row |= _against_marrow(result, inside, name, tissue, marrow)
+            rows.append(row)
+    return pd.DataFrame(rows, columns=SUBSET_COLUMNS)
+
+
+def cell_states(result: Assessment, part: ad.AnnData, signatures: pd.DataFrame) -> np.ndarray:
+    """Name the state of each cell of an assessment.
+
+    Parameters
+    ----------
+    result
+        The assessment.
+    part
+        The same cells, raw counts.
+    signatures
+        Gene sets.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``activated`` where immediate-early or interferon genes exceed the naive range, else
+        ``immature``, ``intermediate`` or ``mature`` by the naive cells' thirds.
+    """
+    cells = result.cells
+    naive = (cells["role"] == REFERENCE).to_numpy()
+    thirds = np.quantile(cells.loc[naive, "maturation"], [1 / 3, 2 / 3])
+    names = np.array(["immature", "intermediate", "mature"], dtype=object)
+    state = names[np.searchsorted(thirds, cells["maturation"].to_numpy())]
+    part = part[cells.index]
+    depth = np.maximum(np.asarray(part.X.sum(axis=1), dtype=float).ravel(), 1.0)
+    weights = balanced_weights(cells.loc[naive, "donor"].to_numpy(dtype=str))
+    for name in CONFOUNDERS:
+        genes = [gene for gene in positive_genes(signatures, name) if gene in part.var_names]
+        if genes:
+            counts = _dense(part[:, genes].X)
+            rates = gene_rates(counts[naive], depth[naive], weights)
+            score = standardised(counts, depth, rates).mean(axis=1)
+            state[score > np.quantile(score[naive], ACTIVATED)] = "activated"
+    return state
+
+
+def donor_fractions(result: Assessment, inside: np.ndarray) -> pd.Series:
+    """Return the share of each case donor's supported cells that are inside a subset."""
+    tested = (result.cells["role"] == CASE) & result.cells["supported"]
+    return (
+        pd.Series(inside, index=result.cells.index)[tested]
+        .groupby(result.cells.loc[tested, "donor"])
+        .mean()
+    )
+
+
+def _describe(result: Assessment, inside: np.ndarray, gate: tuple) -> dict:
+    """Count cells and donors of a subset and say what it rests on."""
+    fractions = donor_fractions(result, inside)
+    text = ";".join(f"{donor}={value:.3f}" for donor, value in fractions.items())
+    warnings = f"; {gate.warnings}" if gate.warnings else ""
+    return {
+        "cells": int(inside.sum()),
+        "units": int((fractions > 0).sum()),
+        "fraction": np.nan if result.enriched else float(fractions.median()),
+        "fraction_per_unit": "" if result.enriched else text,
+        "status": "tested",
+        "evidence": (
+            f"{gate.case_donors} case against {gate.reference_donors} reference donors, adjusted "
+            f"p {gate.q:.2g}; estimated false discovery rate {gate.fdr:.2g}; genes {gate.genes}"
+            f"{warnings}"
+        ),
+    }
+
+
+def _marker_genes(
+    result: Assessment, called: np.ndarray, inside: np.ndarray, part: ad.AnnData
+) -> dict:
+    """Name the genes higher in the subset than in uncalled cells of the same donors.
+
+    The genes that the cells were called by are left out: they are high by choice.
+    """
+    cells = result.cells
+    outside = ((cells["role"] == CASE) & cells["supported"]).to_numpy() & ~called
+    counts = sparse.csr_matrix(part[cells.index].X)
+    changes = []
+    for donor in sorted(set(cells.loc[inside, "donor"])):
+        own = (cells["donor"] == donor).to_numpy()
+        groups = [np.flatnonzero(own & inside), np.flatnonzero(own & outside)]
+        if min(len(group) for group in groups) < MIN_MARKER_CELLS:
+            continue
+        sums = [np.asarray(counts[group].sum(axis=0), dtype=float).ravel() for group in groups]
+        per_10k = [np.log2(1e4 * (s + 0.5) / (s.sum() + 1)) for s in sums]
+        changes.append(per_10k[0] - per_10k[1])
+    if len(changes) < MIN_PAIRS:
+        return {"markers": ""}
+    change = np.array(changes)
+    seen = np.asarray((counts > 0).sum(axis=0)).ravel() >= MIN_MARKER_CELLS
+    p = np.full(change.shape[1], np.nan)
+    p[seen] = stats.ttest_1samp(change[:, seen], 0, alternative="greater").pvalue
+    mean = change.mean(axis=0)
+    genes = part.var_names.to_numpy(dtype=str)
+    good = (benjamini_hochberg(p) <= MARKER_LEVEL) & (mean > MARKER_CHANGE)
+    good &= ~np.isin(genes, result.genes.used)
+    order = sorted(np.flatnonzero(good), key=lambda i: (-mean[i], genes[i]))
+    return {"markers": ";".join(genes[order[:MAX_MARKERS]])}
+
+
+def _against_marrow(
+    result: Assessment, inside: np.ndarray, state: str, tissue: str, marrow: tuple | None
+) -> dict:
+    """Compare a subset's share between a site and the marrow of the same donors.
+
+    There is no p-value: a subset is listed because it is in excess at this site, so a test would
+    confirm its own selection.
+    """
+    if tissue == MARROW or marrow is None or result.enriched or marrow[0].enriched:
+        return {"marrow_donors": 0, "marrow_difference": np.nan, "marrow_status": "not_testable"}
+    other, called, states, _ = marrow
+    there = called & (states == state) if states is not None else called
+    pairs = pd.concat([donor_fractions(result, inside), donor_fractions(other, there)], axis=1)
+    difference = pairs.dropna().diff(axis=1).iloc[:, 1]
+    return {
+        "marrow_donors": len(difference),
+        "marrow_difference": -float(difference.mean()),
+        "marrow_status": "effect_only" if len(difference) else "not_testable",
+    }
+
+
+def _dense(matrix: sparse.spmatrix | np.ndarray) -> np.ndarray:
+    return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)

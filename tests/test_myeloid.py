@@ -1,0 +1,508 @@
+"""The myeloid stage: calls where donors allow them, and a reason everywhere else."""
+
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+from emhniche.errors import InputError
+from emhniche.myeloid import MyeloidTables, PathologicalCalls, call_myeloid, call_pathological
+from myeloid_cohort import SIGNATURE, Cohort, covariate_table, simulate
+
+ROOT = Path(__file__).resolve().parents[1]
+
+PLANTED = {"reference": 6, "case": 6, "fraction": 0.2}
+
+
+def call(adata: ad.AnnData, **changes: object) -> PathologicalCalls:
+    given = {"lineage": "neutrophil", "donor": "donor", "arm": "arm", "n_random": 60}
+    given |= {"signature": SIGNATURE, "signatures": covariate_table()}
+    return call_pathological(adata, **(given | changes))
+
+
+def truth(adata: ad.AnnData, answer: PathologicalCalls) -> tuple[float, float]:
+    """False discovery proportion and sensitivity."""
+    cells = answer.cells.set_index("cell_id")
+    called = cells["pathological"].fillna(False).to_numpy(bool)
+    planted = adata.obs["planted"].reindex(cells.index).to_numpy()
+    return (called & ~planted).sum() / max(called.sum(), 1), (
+        called & planted
+    ).sum() / planted.sum()
+
+
+def test_cohorts_without_a_difference_are_left_alone():
+    # at a rate of 5 %, more than 2 of 12 cohorts with a call have probability 0.02
+    answers = [call(simulate(Cohort(seed=seed, cells=80))) for seed in range(12)]
+    assert sum(answer.gate["called"] > 0 for answer in answers) <= 2
+    assert {answer.gate["status"] for answer in answers} == {"tested"}
+
+
+def test_a_shift_of_maturation_alone_is_not_called():
+    for shift in (-0.2, 0.2):
+        answers = [call(simulate(Cohort(seed=s, maturation_shift=shift))) for s in range(4)]
+        assert sum(answer.gate["called"] > 0 for answer in answers) <= 1
+
+
+def test_planted_cells_are_found():
+    results = []
+    for seed in range(4):
+        adata = simulate(Cohort(seed=seed, **PLANTED))
+        answer = call(adata)
+        results.append(truth(adata, answer))
+        assert answer.gate["code"] == "called"
+        assert answer.gate["label"] == "MDSC-like (reactive)"
+        assert answer.gate["excess_low"] < answer.gate["excess"] < answer.gate["excess_high"]
+    discovery, sensitivity = np.mean(results, axis=0)
+    assert discovery <= 0.15
+    assert sensitivity >= 0.35
+
+
+def test_calls_keep_to_supported_case_cells_at_or_below_q():
+    adata = simulate(Cohort(seed=0, **PLANTED))
+    cells = call(adata).cells.set_index("cell_id")
+    called = cells["pathological"].fillna(False).astype(bool)
+    assert (cells.loc[called, "status"] == "tested").all()
+    assert (cells.loc[called, "q"] <= 0.10).all()
+    assert (cells.loc[~called & (cells["status"] == "tested"), "q"] > 0.10).all()
+    unsupported = cells["status"] == "unsupported"
+    assert unsupported.any()
+    assert cells.loc[unsupported, "pathological"].isna().all()
+    assert cells.loc[unsupported, "residual"].notna().all()
+    assert cells.loc[cells["status"] == "reference", "pathological"].isna().all()
+
+
+def test_donor_table_has_the_share_above_the_naive_range():
+    donors = call(simulate(Cohort(seed=0, **PLANTED))).donors.set_index("donor")
+    reference = donors["role"] == "reference"
+    assert donors.loc[reference, "exceedance"].mean() == pytest.approx(0.05, abs=0.01)
+    assert donors.loc[~reference, "exceedance"].mean() > 0.1
+    assert donors.loc[reference, "called"].isna().all()
+    assert (donors.loc[~reference, "excess_fraction"] < donors.loc[~reference, "exceedance"]).all()
+
+
+def test_inflammation_fires_only_without_an_inflammation_control():
+    settings = {"inflamed_fold": 3.0, "reference": 6, "case": 6}
+    alone = [call(simulate(Cohort(seed=s, **settings))) for s in range(3)]
+    assert sum(answer.gate["called"] > 0 for answer in alone) >= 2
+    controlled = [call(simulate(Cohort(seed=s, control=4, **settings))) for s in range(3)]
+    assert sum(answer.gate["called"] > 0 for answer in controlled) == 0
+    assert {"Sig0", "Sig1", "Sig2", "Sig3"} <= set(controlled[0].gate["genes_inflamed"].split(";"))
+
+
+def test_a_passed_inflammation_control_drops_the_word_reactive():
+    answer = call(simulate(Cohort(seed=8, control=6, fold=4.0, **PLANTED)))
+    assert answer.gate["code"] == "called"
+    assert answer.gate["control_p"] <= 0.05
+    assert answer.gate["label"] == "MDSC-like"
+
+
+def test_sorted_cells_give_no_fraction():
+    adata = simulate(Cohort(seed=0, **PLANTED))
+    adata.obs["gate"] = "Ly6G+"
+    answer = call(adata, enrichment="gate")
+    assert answer.gate["code"] == "called"
+    assert np.isnan(answer.gate["excess"])
+    assert answer.donors["excess_fraction"].isna().all()
+    assert "sorted" in answer.gate["warnings"]
+
+
+def test_without_a_reference_there_are_scores_and_no_calls():
+    answer = call(simulate(Cohort(reference=0)))
+    assert answer.gate["code"] == "no_reference_arm"
+    assert answer.gate["fit"] == "fitted_on_all"
+    assert answer.gate["status"] == "score_only"
+    assert (answer.cells["status"] == "score_only").all()
+    assert answer.cells["residual"].notna().all()
+    assert answer.cells["pathological"].isna().all()
+    assert answer.cells[["p", "q"]].isna().all(axis=None)
+    assert answer.donors["exceedance"].isna().all()
+
+
+def test_one_reference_donor_gives_exceedance_and_no_calls():
+    answer = call(simulate(Cohort(reference=1, case=4, fraction=0.5)))
+    assert answer.gate["code"] == "too_few_reference_donors"
+    assert answer.gate["fit"] == "one_reference_donor"
+    assert answer.gate["reason"].startswith("1 reference donor counts, at least 3 are needed")
+    donors = answer.donors.set_index("role")["exceedance"]
+    assert donors["reference"] == pytest.approx(0.05, abs=0.03)
+    assert donors["case"].mean() > 0.15
+    assert answer.cells["pathological"].isna().all()
+
+
+def test_a_signature_that_falls_in_the_cases_points_the_wrong_way():
+    adata = simulate(Cohort(seed=2, reference=6, case=6, fraction=1.0, fold=0.3, donor_sd=0.1))
+    assert call(adata).gate["code"] == "wrong_direction"
+
+
+def test_a_shift_of_all_genes_is_not_the_signatures():
+    background = [f"Bg{i}" for i in range(300)]
+    adata = simulate(Cohort(seed=0, **PLANTED, donor_sd=0.1, planted_genes=SIGNATURE + background))
+    answer = call(adata)
+    assert answer.gate["code"] == "not_beyond_random_sets"
+    assert answer.gate["p"] < 0.05
+    assert answer.gate["sign_effect"] <= answer.gate["random_high"]
+
+
+def test_the_answer_does_not_hang_on_the_order_of_cells_and_genes():
+    adata = simulate(Cohort(seed=0, cells=50, **PLANTED))
+    rng = np.random.default_rng(0)
+    turned = adata[rng.permutation(adata.n_obs), rng.permutation(adata.n_vars)].copy()
+    first, second = call(adata), call(turned)
+    for name in ("cells", "donors"):
+        pd.testing.assert_frame_equal(getattr(first, name), getattr(second, name))
+    pd.testing.assert_series_equal(first.gate, second.gate)
+
+
+def _one_arm(arm: str):
+    def change(adata: ad.AnnData) -> None:
+        adata.obs["arm"] = arm
+
+    return change
+
+
+def _thin(arm: str):
+    def change(adata: ad.AnnData) -> ad.AnnData:
+        rank = adata.obs.groupby("donor", observed=True).cumcount()
+        keep = (adata.obs["arm"] != arm) | (rank < 20)
+        return adata[keep].copy()
+
+    return change
+
+
+def _scale(adata: ad.AnnData) -> None:
+    adata.X = adata.X * 0.5
+
+
+def _negative(adata: ad.AnnData) -> None:
+    adata.X.data[0] = -1
+
+
+def _not_a_number(adata: ad.AnnData) -> None:
+    adata.X.data[0] = np.nan
+
+
+def _other_lineage(adata: ad.AnnData) -> None:
+    adata.obs["lineage"] = "B"
+
+
+def _unknown_donors(adata: ad.AnnData) -> None:
+    adata.obs["donor"] = "unknown:" + adata.obs["donor"].astype(str)
+
+
+def _one_donor(adata: ad.AnnData) -> None:
+    adata.obs["donor"] = "d00"
+
+
+def _by_arm(column: str):
+    def change(adata: ad.AnnData) -> None:
+        adata.obs[column] = "of " + adata.obs["arm"].astype(str)
+
+    return change
+
+
+def _few_genes(adata: ad.AnnData) -> ad.AnnData:
+    return adata[:, ~adata.var_names.isin(SIGNATURE[4:])].copy()
+
+
+def _silent_genes(adata: ad.AnnData) -> None:
+    dense = adata.X.toarray()
+    dense[:, adata.var_names.isin(SIGNATURE[4:])] = 0
+    adata.X = dense
+
+
+def _no_maturation(adata: ad.AnnData) -> ad.AnnData:
+    return adata[:, ~adata.var_names.str.startswith("matNeu")].copy()
+
+
+def _no_background(adata: ad.AnnData) -> ad.AnnData:
+    return adata[:, ~adata.var_names.str.startswith("Bg")].copy()
+
+
+def _old_symbol(adata: ad.AnnData) -> None:
+    adata.var_names = ["OldSig0" if gene == "Sig0" else gene for gene in adata.var_names]
+
+
+def _few_cells(adata: ad.AnnData) -> ad.AnnData:
+    return adata[::40].copy()
+
+
+DEGENERATE = [
+    ("normalised", _scale, {}, "not_counts"),
+    ("negative", _negative, {}, "not_counts"),
+    ("not a number", _not_a_number, {}, "not_counts"),
+    ("no cell of the lineage", _other_lineage, {}, "no_lineage_cells"),
+    ("few cells", _few_cells, {}, "too_few_cells"),
+    ("no arm given", _one_arm(""), {}, "no_reference_arm"),
+    ("only cases", _one_arm("case"), {}, "no_reference_arm"),
+    ("only references", _one_arm("reference"), {}, "no_case_arm"),
+    ("one donor in both arms", _one_donor, {}, "donor_in_two_arms"),
+    ("donors not known", _unknown_donors, {}, "too_few_reference_donors"),
+    ("thin reference donors", _thin("reference"), {}, "too_few_reference_donors"),
+    ("thin case donors", _thin("case"), {}, "too_few_case_donors"),
+    ("more donors asked for", None, {"min_donors": 5}, "too_few_reference_donors"),
+    ("other platform", _by_arm("kit"), {"platform": "kit"}, "reference_other_platform"),
+    ("other tissue", _by_arm("organ"), {"tissue": "organ"}, "reference_other_tissue"),
+    ("batch is arm", _by_arm("run"), {"batch": "run"}, "arm_aliased_with_batch"),
+    ("genes not measured", _few_genes, {}, "too_few_genes"),
+    ("genes not seen", _silent_genes, {}, "too_few_genes"),
+    ("no mature genes", _no_maturation, {}, "no_maturation_genes"),
+    ("no gene to draw", _no_background, {}, "no_random_sets"),
+    ("old symbol", _old_symbol, {"aliases": {"OldSig0": "Sig0"}}, "unresolved_alias"),
+    ("empty signature", None, {"signature": []}, "unknown_signature"),
+    ("no such set", None, {"signature": "nothing"}, "unknown_signature"),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "code"),
+    [case[1:] for case in DEGENERATE],
+    ids=[case[0] for case in DEGENERATE],
+)
+def test_degenerate_input_is_refused_with_a_code_and_a_sentence(change, settings, code):
+    adata = simulate(Cohort(cells=60))
+    adata = (change(adata) if change else None) or adata
+    answer = call(adata, **settings)
+    assert answer.gate["code"] == code
+    assert answer.gate["status"] in {"score_only", "not_testable"}
+    assert answer.gate["reason"].endswith(".")
+    assert answer.cells["pathological"].isna().all()
+    assert np.isnan(answer.gate["p"])
+    assert answer.cells["residual"].isna().equals(answer.cells["status"] == "not_testable")
+
+
+def test_cases_of_another_maturation_are_refused():
+    answer = call(simulate(Cohort(maturation_shift=0.9)))
+    assert answer.gate["code"] == "case_unsupported"
+    assert answer.gate["status"] == "score_only"
+
+
+def test_a_library_for_each_donor_is_not_a_batch_of_an_arm():
+    adata = simulate(Cohort(cells=40))
+    adata.obs["library"] = adata.obs["donor"].astype(str) + "_lib"
+    assert call(adata, batch="library").gate["status"] == "tested"
+
+
+def test_few_donors_and_few_cells_are_warned_of():
+    warnings = call(simulate(Cohort(reference=3, case=3, cells=40))).gate["warnings"]
+    assert "only 3 reference donors" in warnings
+    assert "fewer than 60 cells in d00" in warnings
+
+
+def test_cells_without_a_count_stay_in_the_table():
+    adata = simulate(Cohort(cells=40))
+    dense = adata.X.toarray()
+    dense[3] = 0
+    adata.X = dense
+    cells = call(adata).cells.set_index("cell_id")
+    assert len(cells) == adata.n_obs
+    assert cells.loc[adata.obs_names[3], "status"] == "not_testable"
+    assert cells.loc[adata.obs_names[3], ["score", "residual", "p"]].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"donor": "mouse"}, "obs: column 'mouse' \\(donor\\) is missing"),
+        ({"q": 2}, "q: 2 cannot be used"),
+        ({"n_random": 3}, "n_random: 3 cannot be used"),
+        ({"min_donors": 1}, "min_donors: 1 cannot be used"),
+        ({"lineage": "B"}, "no early and late set for lineage 'B'"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_an_error(settings, message):
+    with pytest.raises(InputError, match=message):
+        call(simulate(Cohort(cells=30)), **settings)
+
+
+def test_an_unknown_arm_is_an_error():
+    adata = simulate(Cohort(cells=30))
+    adata.obs["arm"] = "control"
+    with pytest.raises(InputError, match="arm: 'control' is unknown"):
+        call(adata)
+
+
+def test_other_lineages_are_possible_with_their_own_maturation_sets():
+    adata = simulate(Cohort(cells=50))
+    adata.obs["lineage"] = "HSPC"
+    sets = {"preNeu": -1, "matNeu": 1}
+    assert call(adata, lineage="HSPC", maturation=sets).gate["status"] == "tested"
+
+
+# the whole run
+
+
+def run_cells() -> tuple[ad.AnnData, pd.DataFrame, pd.DataFrame]:
+    """Return a cohort with its marrow, a spleen without arms, and cases without reference."""
+    marked = [*SIGNATURE, "Bg7"]
+    tumour = Cohort(reference=6, case=6, cells=150, fraction=0.4, fold=5.0, planted_genes=marked)
+    parts = []
+    for dataset, tissue, cohort in (
+        ("tumour", "spleen", tumour),
+        ("tumour", "bone marrow", Cohort(seed=1, cells=60, reference=6, case=6)),
+        ("atlas", "spleen", Cohort(seed=2, cells=60, reference=1, case=0)),
+        ("alone", "spleen", Cohort(seed=3, cells=60, reference=0, case=3)),
+    ):
+        part = simulate(cohort)
+        part.obs["dataset"], part.obs["tissue"] = dataset, tissue
+        part.obs["donor"] = dataset + "_" + part.obs["donor"].astype(str)
+        if dataset == "atlas":
+            part.obs["donor"], part.obs["arm"] = "unknown:atlas", ""
+        part.obs["batch"] = part.obs["donor"] + tissue
+        part.obs_names = dataset + tissue[0] + ":" + part.obs_names
+        parts.append(part)
+    cells = ad.concat(parts)
+    cells.obs["enrichment"], cells.obs["chemistry"] = "none", "10x"
+    measured = {name: np.ones(cells.n_vars, bool) for name in ("tumour", "atlas", "alone")}
+    cells.varm["measured"] = pd.DataFrame(measured, index=cells.var_names)
+    cells.varm["measured"].loc[["Sig8", "Sig9"], "tumour"] = False
+    annotation = cells.obs[["lineage"]].rename_axis("cell_id").reset_index()
+    rows = [("MDSC", SIGNATURE), ("ghost", ["Sig0", "Nowhere1"])]
+    own = pd.DataFrame(
+        {
+            "set": [name for name, _ in rows],
+            "species": "mouse",
+            "polarity": "positive",
+            "genes": [genes for _, genes in rows],
+        }
+    )
+    table = covariate_table()
+    signatures = pd.concat([table, own], ignore_index=True)
+    return cells, annotation, signatures.assign(**{"class": "pathological"})
+
+
+@pytest.fixture(scope="module")
+def whole_run() -> MyeloidTables:
+    cells, annotation, signatures = run_cells()
+    return call_myeloid(
+        cells,
+        annotation,
+        signatures,
+        names=["MDSC", "ghost"],
+        q=0.10,
+        n_random=60,
+        min_cells=30,
+        min_donors=3,
+        seed=0,
+    )
+
+
+def gate(tables: MyeloidTables, dataset: str, tissue: str, signature: str = "MDSC") -> pd.Series:
+    rows = tables.gates.set_index(["lineage", "dataset", "tissue", "signature"])
+    return rows.loc[("neutrophil", dataset, tissue, signature)]
+
+
+def test_every_lineage_tissue_dataset_and_signature_has_a_gate(whole_run):
+    assert len(whole_run.gates) == 2 * 4 * 2
+    monocytes = whole_run.gates[whole_run.gates["lineage"] == "monocyte_macrophage"]
+    assert set(monocytes["code"]) == {"no_lineage_cells"}
+    assert whole_run.gates["reason"].str.len().min() > 10
+
+
+def test_each_dataset_gets_the_answer_that_its_design_allows(whole_run):
+    assert gate(whole_run, "tumour", "spleen")["code"] == "called"
+    assert gate(whole_run, "tumour", "bone marrow")["code"] == "no_donor_level_excess"
+    assert gate(whole_run, "atlas", "spleen")["code"] == "no_reference_arm"
+    alone = gate(whole_run, "alone", "spleen")
+    assert alone["code"] == "reference_other_platform"
+    assert "other datasets (tumour)" in alone["reason"]
+    assert gate(whole_run, "tumour", "spleen", "ghost")["code"] == "too_few_genes"
+
+
+def test_genes_that_a_dataset_does_not_measure_are_listed_and_left_out(whole_run):
+    assert gate(whole_run, "tumour", "spleen")["genes_not_measured"] == "Sig8;Sig9"
+    assert gate(whole_run, "tumour", "spleen")["n_genes"] == 8
+    assert gate(whole_run, "atlas", "spleen")["n_genes"] == 10
+
+
+def test_gates_are_adjusted_over_the_run(whole_run):
+    tested = whole_run.gates.dropna(subset="p")
+    assert len(tested) == 2
+    assert tested["q"].min() == pytest.approx(2 * tested["p"].min())
+
+
+def test_calls_have_one_row_a_cell_and_signature(whole_run):
+    assert not whole_run.calls.duplicated(["cell_id", "signature"]).any()
+    assert whole_run.calls["pathological"].dtype == "boolean"
+    assert whole_run.calls["pathological"].sum() == gate(whole_run, "tumour", "spleen")["called"]
+
+
+def test_called_cells_are_described_as_subsets_with_donors_as_units(whole_run):
+    subsets = whole_run.subsets
+    assert subsets["cells"].sum() == gate(whole_run, "tumour", "spleen")["called"]
+    assert set(subsets["state"]) <= {"immature", "intermediate", "mature", "activated"}
+    assert subsets["subset"].str.startswith("MDSC-like (reactive) ").all()
+    assert (subsets["units"] <= 6).all()
+    largest = subsets.loc[subsets["cells"].idxmax()]
+    assert largest["fraction_per_unit"].count("=") == 6
+    assert largest["marrow_donors"] == 6
+    shares = [float(text.split("=")[1]) for text in largest["fraction_per_unit"].split(";")]
+    assert largest["marrow_difference"] == pytest.approx(np.mean(shares), abs=0.001)
+    assert largest["marrow_status"] == "effect_only"
+    assert "Bg7" in largest["markers"].split(";")
+    assert "Sig0" not in ";".join(subsets["markers"])
+
+
+def test_where_nothing_is_called_the_subset_table_has_a_header_only():
+    cells, annotation, signatures = run_cells()
+    keep = (cells.obs["dataset"] == "atlas").to_numpy()
+    tables = call_myeloid(
+        cells[keep].copy(),
+        annotation[keep],
+        signatures,
+        names=["MDSC"],
+        q=0.10,
+        n_random=60,
+        min_cells=30,
+        min_donors=3,
+        seed=0,
+    )
+    assert tables.subsets.empty
+    assert {"subset", "lineage", "tissue", "cells", "units", "status"} <= set(tables.subsets)
+    assert tables.calls["status"].unique().tolist() == ["score_only"]
+
+
+def test_a_cell_without_annotation_is_an_error():
+    cells, annotation, signatures = run_cells()
+    with pytest.raises(InputError, match="has no lineage"):
+        call_myeloid(
+            cells,
+            annotation.iloc[1:],
+            signatures,
+            names=["MDSC"],
+            q=0.10,
+            n_random=60,
+            min_cells=30,
+            min_donors=3,
+            seed=0,
+        )
+
+
+# real data
+
+
+def test_ambient_s100a8_does_not_lift_spleen_b_cells_above_myeloid_cells(mirror):
+    from emhniche.genes import read_aliases
+    from emhniche.ingest import parse_files
+    from emhniche.resources import load_signatures
+
+    aliases = read_aliases(ROOT / "resources/aliases.tsv", "mouse")
+    spleen = parse_files(
+        [mirror / "mca.spleen.rda"], file_format="auto", aliases=aliases, species="mouse"
+    )
+    signatures = load_signatures(ROOT / "resources/signatures.tsv", "mouse")
+    label = spleen.obs["source_anno"].astype(str)
+    is_b = label.str.contains("B cell").to_numpy()
+    granulocyte = label.str.contains("Granulocyte|Neutrophil").to_numpy()
+    s100a8 = spleen[:, "S100a8"].X.toarray().ravel()
+    assert (s100a8[is_b] > 0).mean() > 0.5
+    # all cells as one lineage: only so do B cells get a score at all
+    spleen.obs = spleen.obs.assign(lineage="neutrophil", donor="", arm="")
+    strict = ["Cd84", "Arg2", "Ctsd", "Pla2g7", "Clec4e", "Il36g"]
+    for signature in ("PMN_MDSC_splenic_strict", [*strict, "S100a8", "S100a9"]):
+        answer = call(spleen, signature=signature, signatures=signatures)
+        assert answer.gate["code"] == "no_reference_arm"
+        assert answer.cells["pathological"].isna().all()
+        score = answer.cells.set_index("cell_id")["score"].reindex(spleen.obs_names).to_numpy()
+        assert score[is_b].mean() < 0 < score[granulocyte].mean() - 0.5

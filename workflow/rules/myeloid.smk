@@ -1,0 +1,37 @@
+"""Pathological myeloid cells: scores adjusted for maturation, and calls where donors allow them.
+
+In: ``cells.h5ad``, the annotation and the signatures. Out: ``calls.parquet`` (each cell and
+signature), ``donors.tsv``, ``gates.tsv`` (each lineage, tissue, dataset and signature, with the
+reason where nothing is called) and ``subsets.tsv`` (header only where nothing is called).
+"""
+
+
+rule myeloid:
+    """Score each myeloid lineage, compare donors, and call cells or say why not."""
+    input:
+        cells="<results>/cells.h5ad",
+        annotation="<results>/annotate/annotation.parquet",
+        signatures=run.config["resources"]["signatures"],
+    output:
+        calls="<results>/myeloid/calls.parquet",
+        donors="<results>/myeloid/donors.tsv",
+        gates="<results>/myeloid/gates.tsv",
+        subsets="<results>/myeloid/subsets.tsv",
+    log:
+        "<logs>/myeloid/myeloid.log",
+    benchmark:
+        "<benchmarks>/myeloid/myeloid.tsv"
+    conda:
+        "../../envs/cpu/environment.yaml"
+    container:
+        run.images["cpu"]
+    threads: 1
+    resources:
+        mem_mb=2500,
+        runtime=60,
+    params:
+        settings=run.config["myeloid"],
+        species=run.species,
+        seed=run.config["seed"],
+    script:
+        "../../scripts/myeloid.py"
