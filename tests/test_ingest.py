@@ -52,6 +52,22 @@ def write_cells_by_genes(folder):
     return path
 
 
+def write_r_csv(folder):
+    """Write as R's write.csv does: quoted, with an empty corner."""
+    quoted = [f'"{name}"' for name in CELLS]
+    rows = zip([f'"{gene}"' for gene in GENES], COUNTS, strict=True)
+    path = folder / "m.csv"
+    path.write_text(table('""', quoted, rows, ","))
+    return path
+
+
+def write_cells_without_corner(folder):
+    """Write as R's write.table does, cells in rows; on Windows."""
+    rows = zip(CELLS, zip(*COUNTS, strict=True), strict=True)
+    text = "\ufeff" + table(None, GENES, rows).replace("\n", "\r\n")
+    return gz(folder / "m.txt.gz", text)
+
+
 def write_dgc_rds(folder):
     return r.write_rds(folder / "m.rds", r.dgc_matrix(COUNTS, GENES, CELLS))
 
@@ -134,8 +150,8 @@ def write_10x_mtx(folder):
 
 WRITERS = {
     "geo_text": [write_geo_text],
-    "tsv_genes_by_cells": [write_genes_by_cells],
-    "tsv_cells_by_genes": [write_cells_by_genes],
+    "tsv_genes_by_cells": [write_genes_by_cells, write_r_csv],
+    "tsv_cells_by_genes": [write_cells_by_genes, write_cells_without_corner],
     "rda": [write_matrix_rda, write_seurat],
     "rds": [write_dgc_rds, write_expression_set],
     "h5ad": [write_h5ad_x, write_h5ad_layer, write_h5ad_raw],
@@ -280,7 +296,7 @@ def test_files_that_are_absent_or_of_no_format_are_refused(tmp_path):
 def test_a_table_that_does_not_tell_genes_from_cells_is_refused(tmp_path):
     (tmp_path / "m.tsv").write_text("id\tx1\tx2\ny1\t0\t1\ny2\t1\t0\n")
     message = refused(tmp_path / "m.tsv")
-    assert "set `format` to tsv_genes_by_cells, tsv_cells_by_genes or geo_text" in message
+    assert "set `format` to tsv_genes_by_cells or tsv_cells_by_genes" in message
     assert parse(tmp_path / "m.tsv", file_format="tsv_cells_by_genes").obs_names[0] == "y1"
     assert parse(tmp_path / "m.tsv", file_format="tsv_genes_by_cells").obs_names[0] == "x1"
 

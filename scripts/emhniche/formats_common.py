@@ -56,6 +56,11 @@ def open_bytes(path: Path) -> BinaryIO:
     return _OPENERS.get(magic, open)(path, "rb")
 
 
+def one_line(error: Exception) -> str:
+    """Return what an exception says, as one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn what a broken compressed file raises into one line for the user."""
@@ -63,7 +68,8 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
         raise InputError(
-            f"{path}: the compressed file is truncated or damaged ({error}); fetch it again"
+            f"{path}: the compressed file is truncated or damaged ({one_line(error)}); "
+            "fetch it again"
         ) from error
     except UnicodeDecodeError as error:
         raise InputError(

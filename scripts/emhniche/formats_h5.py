@@ -13,7 +13,7 @@ from anndata.io import read_elem
 from scipy import sparse
 
 from emhniche.errors import InputError
-from emhniche.formats_common import Source
+from emhniche.formats_common import Source, one_line
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def _from_10x(path: Path, reader: Callable[[Path], ad.AnnData]) -> Source:
         data = reader(path)
     except Exception as error:
         raise InputError(
-            f"{path}: not readable as 10x Genomics counts ({type(error).__name__}: {error})"
+            f"{path}: not readable as 10x Genomics counts ({one_line(error)})"
         ) from error
     symbols, ids = _gene_names(data.var)
     return Source(sparse.csr_matrix(data.X), data.obs_names.to_numpy(dtype=object), symbols, ids)
@@ -117,9 +117,7 @@ def _opened(path: Path) -> Iterator[h5py.File]:
     except InputError:
         raise
     except Exception as error:
-        raise InputError(
-            f"{path}: not readable as HDF5 counts ({type(error).__name__}: {error})"
-        ) from error
+        raise InputError(f"{path}: not readable as HDF5 counts ({one_line(error)})") from error
 
 
 def _is_whole(matrix: sparse.spmatrix | np.ndarray) -> bool:

@@ -21,7 +21,7 @@ import pandas as pd
 from scipy import sparse
 
 from emhniche.errors import InputError
-from emhniche.formats_common import Source, open_bytes, reading
+from emhniche.formats_common import Source, one_line, open_bytes, reading
 
 ACCEPTED = "a Seurat object (v3 or v4), an ExpressionSet, a dgCMatrix or a matrix"
 DENSE_CELLS = 512
@@ -117,8 +117,7 @@ def _read_objects(path: Path) -> dict[str, object]:
         raise
     except Exception as error:
         raise InputError(
-            f"{path}: not readable as R data ({type(error).__name__}: {error}); "
-            "save it again from R with saveRDS"
+            f"{path}: not readable as R data ({one_line(error)}); save it again from R with saveRDS"
         ) from error
     if isinstance(content, dict) and all(isinstance(key, str) for key in content):
         return {str(name): item for name, item in content.items()}

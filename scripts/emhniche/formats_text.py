@@ -6,7 +6,9 @@ commas or single spaces, and may be quoted.
 """
 
 import csv
+import itertools
 from array import array
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -46,11 +48,7 @@ def read_text_counts(path: Path, file_format: str) -> Source:
     """
     with reading(path), open_bytes(path) as handle:
         header = handle.readline().rstrip(b"\r\n")
-        separator = _separator(header)
-        columns = _fields(header, separator)
-        if file_format != "geo_text":
-            columns = columns[1:]
-        rows, matrix = _read_rows(path, handle, separator, columns)
+        rows, columns, matrix = _read_rows(path, handle, _separator(header), _fields(header))
     if file_format == "tsv_cells_by_genes":
         return Source(matrix, barcodes=rows, genes=columns)
     return Source(matrix.T.tocsr(), barcodes=columns, genes=rows)
@@ -72,11 +70,12 @@ def read_text_metadata(path: Path) -> pd.DataFrame:
 
 
 def detect_text(path: Path) -> str:
-    """Tell genes in rows from cells in rows by the header and the first row.
+    """Tell genes in rows from cells in rows.
 
     In this order: the header's first field says so (``barcode``, ``gene`` and the like); genes
     that every transcriptome has (``Actb``, ...) stand in the header, so cells are in rows; the
-    header is one field shorter than the rows, as R writes it, so genes are in rows.
+    header is one field shorter than the rows, as R writes it, so genes are in rows; genes that
+    every transcriptome has begin rows.
 
     Raises
     ------
@@ -85,36 +84,47 @@ def detect_text(path: Path) -> str:
     """
     with reading(path), open_bytes(path) as handle:
         header = handle.readline().rstrip(b"\r\n")
+        columns = _fields(header)
         separator = _separator(header)
-        columns = _fields(header, separator)
-        first = _fields(handle.readline().rstrip(b"\r\n"), separator)
-    shorter = len(first) == len(columns) + 1
-    genes_in_header = len(COMMON_GENES & {name.lower() for name in columns}) >= 2
-    name = columns[0].strip().lower() if len(columns) else ""
-    if not shorter and name in CELL_HEADERS:
-        return "tsv_cells_by_genes"
-    if not shorter and name in GENE_HEADERS:
-        return "tsv_genes_by_cells"
-    if genes_in_header and not shorter:
-        return "tsv_cells_by_genes"
-    if shorter and not genes_in_header:
-        return "geo_text"
+        first = handle.readline().rstrip(b"\r\n")
+        shorter = first.count(separator) == len(columns)
+        corner = "" if shorter or not len(columns) else columns[0].strip().lower()
+        if corner in CELL_HEADERS or _hold_common_genes(columns):
+            return "tsv_cells_by_genes"
+        if corner in GENE_HEADERS:
+            return "tsv_genes_by_cells"
+        if shorter:
+            return "geo_text"
+        lines = itertools.chain([first], handle)
+        if _hold_common_genes(_unquote(line.partition(separator)[0].decode()) for line in lines):
+            return "tsv_genes_by_cells"
     raise InputError(
-        f"{path}: the header does not tell whether rows are genes or cells; set `format` to "
-        "tsv_genes_by_cells, tsv_cells_by_genes or geo_text (header of barcodes only)"
+        f"{path}: neither header nor rows tell genes from cells; set `format` to "
+        "tsv_genes_by_cells or tsv_cells_by_genes"
     )
+
+
+def _hold_common_genes(names: Iterable[str]) -> bool:
+    """Tell whether two of the common genes are among the names; read no further than that."""
+    seen = (name.lower() for name in names if name.lower() in COMMON_GENES)
+    return len(list(itertools.islice(seen, 2))) == 2
 
 
 def _read_rows(
     path: Path, handle: BinaryIO, separator: bytes, columns: np.ndarray
-) -> tuple[np.ndarray, sparse.csr_matrix]:
-    """Read every row below the header: its name, then one number for each column."""
+) -> tuple[np.ndarray, np.ndarray, sparse.csr_matrix]:
+    """Read every row below the header: its name, then one number for each column.
+
+    The header may or may not name the column of row names; the first row tells.
+    """
     names: list[str] = []
     indices, values, indptr = array("i"), array("f"), [0]
     code = separator[0]
     for line in handle:
         name, _, body = line.rstrip(b"\r\n").partition(separator)
         names.append(_unquote(name.decode()))
+        if len(names) == 1 and body.count(separator) + 2 == len(columns):
+            columns = columns[1:]
         row_indices, row_values, n_fields = _sparse_row(path, body, code, names[-1], columns)
         if n_fields != len(columns):
             raise InputError(
@@ -128,7 +138,7 @@ def _read_rows(
         (np.frombuffer(values, np.float32), np.frombuffer(indices, np.int32), np.array(indptr)),
         shape=(len(names), len(columns)),
     )
-    return np.array(names, dtype=object), matrix
+    return np.array(names, dtype=object), columns, matrix
 
 
 def _sparse_row(
@@ -162,9 +172,9 @@ def _separator(header: bytes) -> bytes:
     return next((mark for mark in (b"\t", b",") if mark in header), b" ")
 
 
-def _fields(line: bytes, separator: bytes) -> np.ndarray:
-    """Split one line, taking quotes away."""
-    row = next(csv.reader([line.decode()], delimiter=separator.decode()), [])
+def _fields(header: bytes) -> np.ndarray:
+    """Split the header, taking quotes and a byte order mark away."""
+    row = next(csv.reader([header.decode("utf-8-sig")], delimiter=_separator(header).decode()), [])
     return np.array(row, dtype=object)
 
 
