@@ -171,9 +171,10 @@ def _download(
         logger.warning("%s: attempt %d: %s; %d bytes have come", url, attempt + 1, reason, have)
         if attempt < retries:
             time.sleep(backoff_s * 2**attempt)
+    kept = f"; {have} bytes are kept and the next run goes on from there" if have else ""
     raise InputError(
-        f"{url}: not downloaded in {retries + 1} attempts ({reason}); {have} bytes are kept and "
-        f"the next run goes on from there, or put the file in a mirror folder ({MIRROR_VARIABLE})"
+        f"{url}: not downloaded in {retries + 1} attempts ({reason}){kept}; run again, or put the "
+        f"file in a mirror folder ({MIRROR_VARIABLE})"
     )
 
 
