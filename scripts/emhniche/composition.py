@@ -64,6 +64,8 @@ def compare_composition(
         present = bulk.groups[bulk.groups["sample"].isin(audit.samples.index)]
         for level in LEVELS:
             labels = [name for name in bulk.labels(level) if name in set(present[level])]
+            if not labels:
+                continue
             cells = count_cells(bulk, frequency, level)
             cells = cells[cells.sum(axis=1) >= min_cells]
             table = _compare(cells, labels, frequency, min_cells=min_cells, min_units=min_units)

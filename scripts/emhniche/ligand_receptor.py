@@ -6,6 +6,7 @@ co-receptors. The score says that both sides are there, not that a signal passes
 decoys are pairs of their own sign and never add to an agonist.
 """
 
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -62,66 +63,77 @@ def score_pairs(
     total = pd.Series(bulk.counts.sum(axis=1).A1, bulk.groups.index)
     rows = []
     for place, here in groups.groupby(_PLACE):
+        where = dict(zip(["niche", "dataset", "condition", "unit"], place, strict=True))
         lineage = here["lineage"]
         cells = here["n_cells"].groupby(lineage).sum()
-        counts, dirty, seen = (
-            table.loc[here.index].groupby(lineage).sum().loc[cells >= min_cells]
-            for table in (held, soup, bulk.detected)
+        counts, dirty, seen, depth = (
+            table.loc[here.index].groupby(lineage).sum()[cells >= min_cells]
+            for table in (held, soup, bulk.detected, total)
         )
-        depth = total[here.index].groupby(lineage).sum()[counts.index]
-        level = np.log2(1 + counts.div(depth, axis=0) * 1e6)
-        detection = seen.div(cells[counts.index], axis=0)
-        flagged = (dirty >= 0.5 * counts) & (counts > 0)
-        measured = {gene for gene in counts if bulk.measured.at[gene, place[1]]}
+        side = _Side(
+            counts=counts,
+            level=np.log2(1 + counts.div(depth, axis=0) * 1e6),
+            detection=seen.div(cells[counts.index], axis=0),
+            ambient=(dirty >= 0.5 * counts) & (counts > 0),
+            measured={gene for gene in counts if bulk.measured.at[gene, where["dataset"]]},
+        )
         for pair in pairs.itertuples():
-            head = dict(zip(["niche", "dataset", "condition", "unit"], place, strict=True))
-            head |= {name: getattr(pair, name) for name in ("ligand", "receptor", "axis", "sign")}
+            names = {name: getattr(pair, name) for name in ("ligand", "receptor", "axis", "sign")}
             parts = [pair.receptor, *pair.coreceptor]
-            why_not = _missing(pair.ligand, parts, counts, measured, min_cells, min_counts)
+            why_not = _missing(side, pair.ligand, parts, min_cells, min_counts)
             if why_not:
-                rows.append({**head, "status": "not_testable", "reason": why_not})
-                continue
-            senders = counts.index[counts[pair.ligand] >= min_counts]
-            receivers = counts.index[(counts[parts] >= min_counts).all(axis=1)]
-            for sender, receiver in product(senders, receivers):
-                levels = level.at[sender, pair.ligand] * level.loc[receiver, parts].min()
-                rows.append(
-                    {
-                        **head,
-                        "sender": sender,
-                        "receiver": receiver,
-                        "ligand_detection": detection.at[sender, pair.ligand],
-                        "receptor_detection": detection.loc[receiver, parts].min(),
-                        "score": np.sqrt(levels),
-                        "status": DESCRIBED,
-                        "ambient": flagged.at[sender, pair.ligand]
-                        or flagged.loc[receiver, parts].any(),
-                        "reason": "",
-                    }
-                )
+                found = [{"status": "not_testable", "reason": why_not}]
+            else:
+                found = _score(side, pair.ligand, parts, min_counts)
+            rows += [{**where, **names, **row} for row in found]
     table = pd.DataFrame(rows, columns=[*COLUMNS])
     table["ambient"] = table["ambient"].astype("boolean").fillna(False).astype(bool)
-    order = [*COLUMNS[:10]]
+    order = [*COLUMNS[: COLUMNS.index("receiver") + 1]]
     return table.sort_values(order, ignore_index=True, na_position="first")
 
 
-def _missing(
-    ligand: str,
-    parts: list[str],
-    counts: pd.DataFrame,
-    measured: set[str],
-    min_cells: int,
-    min_counts: int,
-) -> str:
+@dataclass(frozen=True)
+class _Side:
+    """What the lineages of one donor hold of each gene: lineages x genes, and what is measured."""
+
+    counts: pd.DataFrame
+    level: pd.DataFrame
+    detection: pd.DataFrame
+    ambient: pd.DataFrame
+    measured: set[str]
+
+
+def _score(side: _Side, ligand: str, parts: list[str], min_counts: int) -> list[dict[str, object]]:
+    """Return one row for each sender and receiver of a pair."""
+    senders = side.counts.index[side.counts[ligand] >= min_counts]
+    receivers = side.counts.index[(side.counts[parts] >= min_counts).all(axis=1)]
+    weakest, seen = side.level[parts].min(axis=1), side.detection[parts].min(axis=1)
+    dirty = side.ambient[parts].any(axis=1)
+    return [
+        {
+            "sender": sender,
+            "receiver": receiver,
+            "ligand_detection": side.detection.at[sender, ligand],
+            "receptor_detection": seen[receiver],
+            "score": np.sqrt(side.level.at[sender, ligand] * weakest[receiver]),
+            "status": DESCRIBED,
+            "ambient": bool(side.ambient.at[sender, ligand] or dirty[receiver]),
+            "reason": "",
+        }
+        for sender, receiver in product(senders, receivers)
+    ]
+
+
+def _missing(side: _Side, ligand: str, parts: list[str], min_cells: int, min_counts: int) -> str:
     """Say why a pair has no sender or no receiver, empty where it has both."""
-    absent = [gene for gene in (ligand, *parts) if gene not in measured]
+    absent = [gene for gene in (ligand, *parts) if gene not in side.measured]
     if absent:
         return f"the dataset does not measure {', '.join(absent)}"
-    if counts.empty:
+    if side.counts.empty:
         return f"no lineage has {min_cells} cells"
-    if not (counts[ligand] >= min_counts).any():
-        return f"no lineage of {min_cells} cells holds {min_counts} counts of {ligand}"
-    if not (counts[parts] >= min_counts).all(axis=1).any():
-        names = " and ".join(parts)
-        return f"no lineage of {min_cells} cells holds {min_counts} counts of {names}"
+    enough = side.counts >= min_counts
+    for names in ([ligand], parts):
+        if not enough[names].all(axis=1).any():
+            genes = " and ".join(names)
+            return f"no lineage of {min_cells} cells holds {min_counts} counts of {genes}"
     return ""
