@@ -1,5 +1,6 @@
 """The emh-niche workflow: from public counts to the niche comparison and its report."""
 
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/ingest.smk"

@@ -73,4 +73,4 @@ if [ -z "${UV_PYTHON:-}" ]; then
 fi
 export UV_PYTHON
 say "$("$uv" --version), Python $UV_PYTHON"
-"$uv" sync --frozen
+"$uv" sync --frozen --compile-bytecode

@@ -5,13 +5,17 @@ from emhniche.logs import job_log
 with job_log(snakemake.log[0]):
     from emhniche import io
     from emhniche.annotate import annotate_clusters
-    from emhniche.resources import load_lineages
+    from emhniche.resources import load_lineages, load_panel, without_panel
 
+    species = snakemake.params.species
+    lineages = without_panel(
+        load_lineages(snakemake.input.lineages, species), load_panel(snakemake.input.panel, species)
+    )
     clusters = io.read_table(snakemake.input.clusters).set_index(io.CELL_ID)["cluster"]
     annotation, named, markers = annotate_clusters(
         io.read_h5ad(snakemake.input.cells),
         clusters,
-        load_lineages(snakemake.input.lineages, snakemake.params.species),
+        lineages,
         seed=snakemake.params.seed,
         **snakemake.params.settings,
     )

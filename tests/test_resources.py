@@ -9,11 +9,11 @@ from emhniche.errors import InputError
 from emhniche.resources import (
     SIDES,
     check_panel_measured,
-    label_genes,
     load_ligand_receptor,
     load_lineages,
     load_panel,
     load_signatures,
+    without_panel,
 )
 
 RESOURCES = Path(__file__).parents[1] / "resources"
@@ -97,14 +97,14 @@ def test_species_specific_markers_stay_in_their_species():
 
 
 @pytest.mark.parametrize("species", SPECIES)
-def test_labels_hold_no_panel_gene_and_keep_their_others(species):
-    panel, signatures = load_panel(PANEL, species), load_signatures(SIGNATURES, species)
-    labels = label_genes(signatures, panel)
-    assert set(labels["class"]) <= {"identity", "exclusion", "niche"}
-    assert not set(labels["genes"].explode()) & set(panel["gene"])
-    row = labels[(labels["set"] == "LepR_CAR_MSC") & (labels["polarity"] == "positive")]
-    genes = set(row["genes"].iloc[0])
-    assert {"LEPR", "ADIPOQ", "FOXC1"} <= {gene.upper() for gene in genes}
+def test_markers_that_name_cells_hold_no_panel_gene_and_keep_their_others(species):
+    panel = load_panel(PANEL, species)
+    one = panel["gene"].iloc[0]
+    lineages = load_lineages(LINEAGES, species)
+    named = without_panel(lineages.assign(genes=lineages["genes"].map(lambda g: (*g, one))), panel)
+    assert not set(named["genes"].explode()) & set(panel["gene"])
+    row = named[(named["cell_type"] == "LepR_CAR_MSC") & (named["polarity"] == "positive")]
+    assert {"LEPR", "ADIPOQ", "FOXC1"} <= {gene.upper() for gene in row["genes"].iloc[0]}
 
 
 @pytest.mark.parametrize("species", SPECIES)

@@ -160,7 +160,7 @@ def cluster_markers(cells: ad.AnnData, groups: pd.Series, named: pd.DataFrame) -
     member = sparse.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))))
     sizes = np.asarray(member.sum(axis=1))
     inside, detected = (member @ rates).toarray(), (member @ (rates > 0)).toarray()
-    others = len(codes) - sizes
+    others = np.maximum(len(codes) - sizes, 1)
     mean_in, mean_out = inside / sizes, (inside.sum(axis=0) - inside) / others
     pct_in, pct_out = detected / sizes, (detected.sum(axis=0) - detected) / others
     change = np.log2((mean_in + 0.05) / (mean_out + 0.05))

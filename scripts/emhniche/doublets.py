@@ -85,7 +85,11 @@ def find_doublets(
     library = ad.AnnData(counts.X[usable].copy())
     sc.pp.filter_genes(library, min_cells=3)
     sc.pp.scrublet(
-        library, expected_doublet_rate=expected_rate, random_state=seed, verbose=False, n_prin_comps=20
+        library,
+        expected_doublet_rate=expected_rate,
+        random_state=seed,
+        verbose=False,
+        n_prin_comps=20,
     )
     scores[usable] = library.obs["doublet_score"].to_numpy()
     threshold = library.uns["scrublet"].get("threshold", float("nan"))

@@ -90,8 +90,9 @@ def train_scvi(
     n_hidden: int,
     n_layers: int,
     epochs: int,
+    min_cell_visits: int,
+    kl_ramp: float,
     peak_rate: float,
-    kl_epochs: int,
     batch_size: int,
     threads: int,
     seed: int,
@@ -99,8 +100,8 @@ def train_scvi(
     """Train scVI with a short one-cycle schedule.
 
     The learning rate rises to its peak over the first fifth of the steps and falls after it (Smith
-    2018, arXiv 1708.07120), so 25 epochs do what 400 at a constant rate do. The weight of the KL
-    term rises over twice the epochs: a shorter ramp empties latent dimensions while the evidence
+    2018, arXiv 1708.07120), so 25 passes do what 400 at a constant rate do. The weight of the KL
+    term rises over twice the passes: a shorter ramp empties latent dimensions while the evidence
     bound improves.
 
     Parameters
@@ -114,11 +115,14 @@ def train_scvi(
     n_latent, n_hidden, n_layers
         Size of the network.
     epochs
-        Passes over the cells.
+        Passes over the cells, at least.
+    min_cell_visits
+        Cells to be seen in all, at least: a small run needs more passes
+        (:func:`emhniche.training.count_epochs`).
+    kl_ramp
+        The KL weight would reach 1 after so many times the passes.
     peak_rate
         Highest learning rate.
-    kl_epochs
-        Epochs over which the KL weight would reach 1.
     batch_size
         Cells a step.
     threads
@@ -141,7 +145,13 @@ def train_scvi(
     import scvi
     import torch
 
-    from emhniche.training import EpochLog, OneCyclePlan, history_table, pick_accelerator
+    from emhniche.training import (
+        EpochLog,
+        OneCyclePlan,
+        count_epochs,
+        history_table,
+        pick_accelerator,
+    )
 
     torch.set_num_threads(threads)
     scvi.settings.seed = seed
@@ -151,15 +161,16 @@ def train_scvi(
         genes, n_hidden=n_hidden, n_latent=n_latent, n_layers=n_layers, gene_likelihood="nb"
     )
     model._training_plan_cls = OneCyclePlan
+    passes = count_epochs(genes.n_obs, epochs=epochs, min_cell_visits=min_cell_visits)
     model.train(
-        max_epochs=epochs,
+        max_epochs=passes,
         accelerator=pick_accelerator(accelerator),
         batch_size=batch_size,
         train_size=0.9,
         check_val_every_n_epoch=1,
         enable_progress_bar=False,
-        callbacks=[EpochLog(epochs)],
-        plan_kwargs={"lr": peak_rate, "n_epochs_kl_warmup": kl_epochs},
+        callbacks=[EpochLog(passes)],
+        plan_kwargs={"lr": peak_rate, "n_epochs_kl_warmup": round(kl_ramp * passes)},
     )
     latent = model.get_latent_representation()
     if not np.isfinite(latent).all():

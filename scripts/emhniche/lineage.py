@@ -52,7 +52,9 @@ def marker_sets(table: pd.DataFrame, *, finer: bool) -> pd.DataFrame:
             "lineage": lineage,
             "tissue": tissue,
             **{
-                polarity: tuple(group.loc[group["polarity"] == polarity, "genes"].explode().dropna())
+                polarity: tuple(
+                    group.loc[group["polarity"] == polarity, "genes"].explode().dropna()
+                )
                 for polarity in ("positive", "negative")
             },
         }

@@ -22,8 +22,8 @@ from emhniche.errors import InputError
 from emhniche.io import CELL_ID, as_counts, atomic_path, read_h5ad, read_table
 from emhniche.resources import check_panel_measured
 
-MIN_BATCH_CELLS = 50
-"""A smaller batch has no say in which genes are highly variable."""
+MIN_BATCH_CELLS = 200
+"""A smaller batch has no say in which genes are highly variable, unless all are smaller."""
 
 MIN_SHARED_GENES = 200
 """Fewer genes measured in every dataset cannot carry a common latent space."""
@@ -68,7 +68,9 @@ def merge_samples(
     genes
         ``union`` keeps every gene that any dataset measured, ``intersection`` those that all did.
     n_hvg
-        How many highly variable genes to mark.
+        How many highly variable genes to mark, of those that more than half of the datasets
+        measured. (Public files often leave out genes without a count, so a gene that one dataset
+        lacks may well be the marker of a cell type that it lacks.)
 
     Raises
     ------
@@ -90,7 +92,7 @@ def merge_samples(
             var["signature"] = in_signature[kept]
             var["n_datasets_measured"] = measured.sum(axis=1)
             var["highly_variable"] = highly_variable(
-                sparse_dataset(store["X"]), obs["batch"], measured.all(axis=1), n_top=n_hvg
+                sparse_dataset(store["X"]), obs["batch"], measured.mean(axis=1) > 0.5, n_top=n_hvg
             )
             _finish(store, obs, var, {"measured": measured, "ambient": ambient})
 
@@ -127,8 +129,9 @@ def highly_variable(
     """Choose genes that vary within many batches (not between them).
 
     Within each batch genes are ranked by the variance of their analytic Pearson residuals (Lause
-    2021, doi 10.1186/s13059-021-02451-7); genes are then chosen by the number of batches that rank
-    them high, ties by their median rank.
+    2021, doi 10.1186/s13059-021-02451-7). Half of the genes are those ranked high by most batches,
+    which keeps out what varies by chance; the other half are those with the best rank in any one
+    batch, which keeps the genes of a cell type that one tissue alone holds, as the marrow's stroma.
 
     Parameters
     ----------
@@ -137,7 +140,7 @@ def highly_variable(
     batch
         Batch of each cell.
     candidates
-        Genes -> whether every dataset measured the gene; only those can be chosen.
+        Genes -> whether the gene can be chosen.
     n_top
         How many to choose.
 
@@ -146,23 +149,38 @@ def highly_variable(
     pandas.Series
         Genes -> bool.
     """
+    ranks = _ranks_by_batch(counts, batch, candidates, n_top=n_top)
+    order = pd.DataFrame(
+        {
+            "batches": -ranks.notna().sum(axis=1),
+            "median": ranks.median(axis=1),
+            "best": ranks.min(axis=1),
+        }
+    ).dropna()
+    common = order.sort_values(["batches", "median"], kind="stable").index[: n_top // 2]
+    special = order.drop(common).sort_values(["best", "median"], kind="stable").index
+    chosen = common.append(special[: n_top - len(common)])
+    return pd.Series(candidates.index.isin(chosen), index=candidates.index)
+
+
+def _ranks_by_batch(
+    counts: ad.abc.CSRDataset, batch: pd.Series, candidates: pd.Series, *, n_top: int
+) -> pd.DataFrame:
+    """Rank the candidates by variance of Pearson residuals: genes x batches, NaN below the top."""
     genes = candidates.index[candidates]
     columns = np.flatnonzero(candidates)
+    sizes = batch.astype(str).value_counts()
+    large = sizes.index[sizes >= min(MIN_BATCH_CELLS, sizes.max())]
     ranks = {}
-    for name, rows in batch.reset_index(drop=True).groupby(batch.to_numpy(), observed=True):
-        if len(rows) < MIN_BATCH_CELLS:
-            continue
-        part = ad.AnnData(_rows(counts, rows.index.to_numpy())[:, columns])
+    for name in sorted(large):
+        rows = np.flatnonzero(batch.astype(str) == name)
+        part = ad.AnnData(_rows(counts, rows)[:, columns])
         part.var_names = genes
-        seen = part.X.getnnz(axis=0) >= 3
-        part = part[:, seen].copy()
+        part = part[:, part.X.getnnz(axis=0) >= 3].copy()
         top = min(n_top, part.n_vars)
         sc.experimental.pp.highly_variable_genes(part, n_top_genes=top, check_values=False)
         ranks[name] = part.var["highly_variable_rank"].reindex(genes)
-    table = pd.DataFrame(ranks, index=genes)
-    order = pd.DataFrame({"batches": -table.notna().sum(axis=1), "rank": table.median(axis=1)})
-    chosen = order.sort_values(["batches", "rank"], kind="stable").index[:n_top]
-    return pd.Series(candidates.index.isin(chosen), index=candidates.index)
+    return pd.DataFrame(ranks, index=genes)
 
 
 def _check_shared(measured: pd.DataFrame) -> None:
@@ -192,7 +210,9 @@ def _append_samples(
         if obs:
             sparse_dataset(store["X"]).append(block)
         else:
-            write_elem(store, "X", block, dataset_kwargs={"compression": "gzip", "compression_opts": 1})
+            write_elem(
+                store, "X", block, dataset_kwargs={"compression": "gzip", "compression_opts": 1}
+            )
         obs.append(_sample_obs(part.sample, sheet, counts.obs[keep], qc[keep]))
         logger.info("%s: %d of %d barcodes kept", part.sample, keep.sum(), len(keep))
     table = pd.concat(obs)
@@ -205,7 +225,10 @@ def _with_genes(block: sparse.csr_matrix, own: pd.Index, genes: pd.Index) -> spa
     """Move the columns of `block` to their places among `genes`; drop those not wanted."""
     target = genes.get_indexer(own)
     place = sparse.csr_matrix(
-        (np.ones((target >= 0).sum(), dtype=np.float32), (np.flatnonzero(target >= 0), target[target >= 0])),
+        (
+            np.ones((target >= 0).sum(), dtype=np.float32),
+            (np.flatnonzero(target >= 0), target[target >= 0]),
+        ),
         shape=(len(own), len(genes)),
     )
     return as_counts(block @ place)

@@ -21,8 +21,11 @@ from emhniche.neighbors import leiden, shared_graph
 from emhniche.qc_metrics import barcode_metrics
 from emhniche.qc_thresholds import first_failure, lineage_thresholds
 
-N_AMBIENT_GENES = 60
-"""Genes explained by ambient RNA that a sample's page lists at most."""
+N_AMBIENT_GENES = 20
+"""Genes explained by ambient RNA that are listed at most for each lineage."""
+
+GROUPABLE = {"n_counts": 100, "n_genes": 50, "pct_mito": 50}
+"""Fewest UMIs and genes and highest mitochondrial per cent at which a barcode can show a lineage."""
 
 COARSE_MIN_SCORE = 0.2
 """A marker set must score this to name a group of barcodes (:mod:`emhniche.lineage`)."""
@@ -86,8 +89,7 @@ def qc_sample(
         When no barcode is left.
     """
     table = barcode_metrics(counts)
-    plausible = within_bounds(table, min_counts=min_counts, min_genes=min_genes, mito=max_pct_mito)
-    table["lineage"] = coarse_lineage(counts, markers, plausible, seed=seed)
+    table["lineage"] = coarse_lineage(counts, markers, groupable(table), seed=seed)
     thresholds = lineage_thresholds(
         table,
         n_mads=n_mads,
@@ -96,7 +98,9 @@ def qc_sample(
     )
     reason = first_failure(table, thresholds)
     table["ambient"], ambient_genes = ambient_by_lineage(counts, table["lineage"])
-    found = find_doublets(counts, (reason == "").to_numpy(), chemistry=chemistry, seed=seed, **doublets)
+    found = find_doublets(
+        counts, (reason == "").to_numpy(), chemistry=chemistry, seed=seed, **doublets
+    )
     table["doublet_score"] = found.scores
     table["reason"] = reason.mask((reason == "") & found.called, "doublet")
     table["keep"] = table["reason"] == ""
@@ -126,10 +130,8 @@ COLUMNS = [
 ]
 
 
-def within_bounds(
-    table: pd.DataFrame, *, min_counts: dict, min_genes: dict, mito: dict
-) -> np.ndarray:
-    """Tell which barcodes can be cells at all: those that the mildest thresholds would keep.
+def groupable(table: pd.DataFrame) -> np.ndarray:
+    """Tell which barcodes can show a lineage at all (:data:`GROUPABLE`).
 
     Debris (few genes, almost only mitochondrial RNA) would otherwise form groups of its own.
 
@@ -137,22 +139,21 @@ def within_bounds(
     ----------
     table
         Barcodes with metrics.
-    min_counts, min_genes, mito
-        Bounds of the thresholds.
 
     Returns
     -------
     numpy.ndarray
         One bool a barcode.
     """
-    shallow = (table["n_counts"] < min_counts["floor"]) | (table["n_genes"] < min_genes["floor"])
-    return ~(shallow | (table["pct_mito"] > mito["ceiling"])).to_numpy()
+    enough = table["n_counts"] >= GROUPABLE["n_counts"]
+    enough &= table["n_genes"] >= GROUPABLE["n_genes"]
+    return (enough & ~(table["pct_mito"] > GROUPABLE["pct_mito"])).to_numpy()
 
 
 def coarse_lineage(
-    counts: ad.AnnData, markers: pd.DataFrame, plausible: np.ndarray, *, seed: int
+    counts: ad.AnnData, markers: pd.DataFrame, usable: np.ndarray, *, seed: int
 ) -> np.ndarray:
-    """Group the plausible barcodes of one library and give each group a lineage.
+    """Group the usable barcodes of one library and give each group a lineage.
 
     Parameters
     ----------
@@ -160,8 +161,8 @@ def coarse_lineage(
         Barcodes x genes, raw counts.
     markers
         Lineage marker sets.
-    plausible
-        One bool a barcode; the others are ``unresolved``.
+    usable
+        One bool a barcode (:func:`groupable`); the others are ``unresolved``.
     seed
         Seed of components and graph partition.
 
@@ -171,9 +172,9 @@ def coarse_lineage(
         One lineage name a barcode.
     """
     lineage = np.full(counts.n_obs, UNRESOLVED, dtype=object)
-    if not plausible.any():
+    if not usable.any():
         return lineage
-    library = ad.AnnData(counts.X[plausible].copy(), var=pd.DataFrame(index=counts.var_names))
+    library = ad.AnnData(counts.X[usable].copy(), var=pd.DataFrame(index=counts.var_names))
     groups = _coarse_groups(library.copy(), seed=seed)
     genes = pd.concat([markers["positive"], markers["negative"]]).explode().dropna()
     named = name_groups(
@@ -184,13 +185,11 @@ def coarse_lineage(
         n_resamples=1,
         seed=seed,
     )
-    lineage[plausible] = named["best"].reindex(groups).to_numpy()
+    lineage[usable] = named["best"].reindex(groups).to_numpy()
     return lineage
 
 
-def ambient_by_lineage(
-    counts: ad.AnnData, lineage: pd.Series
-) -> tuple[np.ndarray, pd.DataFrame]:
+def ambient_by_lineage(counts: ad.AnnData, lineage: pd.Series) -> tuple[np.ndarray, pd.DataFrame]:
     """Estimate how much of each lineage's RNA is soup, and which genes the soup brings.
 
     Without empty droplets the library's own average profile stands in for the soup.
@@ -209,7 +208,7 @@ def ambient_by_lineage(
         where there is nothing to tell soup from a cell's own RNA.
     genes : pandas.DataFrame
         Genes explained by ambient RNA: ``gene``, ``lineage``, ``counts``, ``cells_detected``,
-        ``n_cells``, ``top_source``, most counts first, at most :data:`N_AMBIENT_GENES`.
+        ``n_cells``, ``top_source``, most counts first, at most :data:`N_AMBIENT_GENES` a lineage.
     """
     columns = ["gene", "lineage", "counts", "cells_detected", "n_cells", "top_source"]
     names, codes = np.unique(lineage.to_numpy(dtype=str), return_inverse=True)
@@ -222,7 +221,8 @@ def ambient_by_lineage(
     judged = explained_by_ambient(pooled.loc[named], profile)
     share = judged.drop_duplicates("group").set_index("group")["contamination"]
     flagged = judged[judged["ambient"]].sort_values(["counts", "gene"], ascending=[False, True])
-    flagged = flagged.head(N_AMBIENT_GENES).rename(columns={"group": "lineage"})
+    flagged = flagged.groupby("group", sort=False).head(N_AMBIENT_GENES)
+    flagged = flagged.rename(columns={"group": "lineage"})
     detected = pd.DataFrame((member @ (counts.X > 0)).toarray(), names, counts.var_names)
     sizes = dict(zip(names, np.bincount(codes), strict=True))
     pairs = list(zip(flagged["lineage"], flagged["gene"], strict=True))
@@ -297,6 +297,7 @@ def _coarse_groups(library: ad.AnnData, *, seed: int) -> np.ndarray:
     sc.pp.log1p(library)
     sc.pp.highly_variable_genes(library, n_top_genes=min(1000, library.n_vars), flavor="seurat")
     library = library[:, library.var["highly_variable"]].copy()
+    library.X = library.X.toarray()
     sc.pp.scale(library, max_value=10)
     sc.pp.pca(library, n_comps=min(20, library.n_obs - 1, library.n_vars - 1), random_state=seed)
     graph = shared_graph(library.obsm["X_pca"], n_neighbors=10)

@@ -26,7 +26,6 @@ SIDES = {
 }
 """The three sides of an axis and the panel roles each one holds. They are never summed."""
 
-LABEL_CLASSES = ("identity", "exclusion", "niche")
 """Signature classes that name a cell, as opposed to its state."""
 
 _SPECIES = ("mouse", "human")
@@ -203,31 +202,26 @@ def load_ligand_receptor(path: str | Path, species: str, panel: pd.DataFrame) ->
     return kept.reset_index(drop=True)
 
 
-def label_genes(signatures: pd.DataFrame, panel: pd.DataFrame) -> pd.DataFrame:
-    """Keep the signatures that name cells, without the panel's genes.
+def without_panel(lineages: pd.DataFrame, panel: pd.DataFrame) -> pd.DataFrame:
+    """Leave the panel's genes out of the markers that name cells.
 
-    A cell type found by its Cxcl12 cannot then be shown to express Cxcl12: what names a cell and
-    what is tested in it must not overlap.
+    A cell type that was found by its Cxcl12 cannot then be shown to express Cxcl12.
 
     Parameters
     ----------
-    signatures
-        As :func:`load_signatures` returns them.
+    lineages
+        As :func:`load_lineages` returns it.
     panel
-        The panel of the same species, as :func:`load_panel` returns it.
+        As :func:`load_panel` returns it.
 
     Returns
     -------
     pandas.DataFrame
-        The rows of class identity, exclusion and niche. ``genes`` holds no panel gene; rows that
-        are left with no gene are dropped.
+        The rows of `lineages`, their ``genes`` without those of `panel`; rows left empty are gone.
     """
     tested = set(panel["gene"])
-    labels = signatures[signatures["class"].isin(LABEL_CLASSES)].copy()
-    labels["genes"] = [
-        tuple(gene for gene in genes if gene not in tested) for genes in labels["genes"]
-    ]
-    return labels[labels["genes"].map(len) > 0].reset_index(drop=True)
+    kept = lineages["genes"].map(lambda genes: tuple(gene for gene in genes if gene not in tested))
+    return lineages.assign(genes=kept)[kept.map(len) > 0].reset_index(drop=True)
 
 
 def check_panel_measured(panel: pd.DataFrame, genes: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """The training recipe for scVI: a one-cycle learning rate, a history and a line an epoch."""
 
 import logging
+import math
 
 import pandas as pd
 import torch
@@ -12,7 +13,31 @@ from emhniche.errors import InputError
 WARM_UP = 0.2
 """Share of the steps over which the rate rises to its peak."""
 
+MAX_EPOCHS = 400
+"""Passes over the cells that no run exceeds: scvi-tools' own default for small data."""
+
 logger = logging.getLogger(__name__)
+
+
+def count_epochs(n_cells: int, *, epochs: int, min_cell_visits: int) -> int:
+    """Choose the number of passes over the cells.
+
+    Parameters
+    ----------
+    n_cells
+        Cells to train on.
+    epochs
+        Fewest passes.
+    min_cell_visits
+        Fewest visits in all (cells x passes). With few cells a pass holds few steps, and too few
+        steps leave the libraries unmixed.
+
+    Returns
+    -------
+    int
+        Between `epochs` and :data:`MAX_EPOCHS` (or `epochs`, where that is more).
+    """
+    return max(epochs, min(MAX_EPOCHS, math.ceil(min_cell_visits / n_cells)))
 
 
 class OneCyclePlan(TrainingPlan):

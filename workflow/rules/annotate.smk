@@ -11,25 +11,26 @@ rule annotate:
         cells="<results>/cells.h5ad",
         clusters="<results>/cluster/clusters.parquet",
         lineages=run.config["resources"]["lineages"],
+        panel=run.config["resources"]["panel"],
     output:
         annotation="<results>/annotate/annotation.parquet",
         clusters="<results>/annotate/clusters.tsv",
         markers="<results>/annotate/markers.tsv",
-    params:
-        settings=run.config["annotate"],
-        species=run.species,
-        seed=run.config["seed"],
     log:
         "<logs>/annotate/annotate.log",
     benchmark:
         "<benchmarks>/annotate/annotate.tsv"
-    threads: 1
-    resources:
-        mem_mb=2500,
-        runtime=60,
     conda:
         "../../envs/cpu/environment.yaml"
     container:
         run.images["cpu"]
+    threads: 1
+    resources:
+        mem_mb=2500,
+        runtime=60,
+    params:
+        settings=run.config["annotate"],
+        species=run.species,
+        seed=run.config["seed"],
     script:
         "../../scripts/annotate.py"

@@ -14,20 +14,20 @@ rule cluster:
         clusters="<results>/cluster/clusters.parquet",
         umap="<results>/cluster/umap.parquet",
         stability="<results>/cluster/stability.tsv",
-    params:
-        settings=run.config["cluster"],
-        seed=run.config["seed"],
     log:
         "<logs>/cluster/cluster.log",
     benchmark:
         "<benchmarks>/cluster/cluster.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=60,
     conda:
         "../../envs/cpu/environment.yaml"
     container:
         run.images["cpu"]
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=run.config["cluster"],
+        seed=run.config["seed"],
     script:
         "../../scripts/cluster.py"

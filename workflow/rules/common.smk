@@ -1,5 +1,6 @@
 """What every rules file uses: the validated run, its folders and the allowed wildcards."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -8,12 +9,17 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from emhniche.errors import InputError
 from emhniche.settings import load_run
 
+if not workflow.overwrite_configfiles:
 
-configfile: "config/config.yaml"
+    configfile: "config/config.yaml"
 
 
 try:
-    run = load_run(config, root=Path(workflow.basedir))
+    run = load_run(
+        config,
+        root=Path(workflow.basedir),
+        source=" + ".join(map(str, workflow.configfiles)),
+    )
 except InputError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(1)

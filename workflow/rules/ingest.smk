@@ -13,7 +13,7 @@ rule ingest_file:
         files=lambda wildcards: input_paths(
             group_sample(wildcards.dataset, wildcards.group, run.samples), run.registry
         ),
-        aliases=Path(workflow.basedir) / "resources/aliases.tsv",
+        aliases=run.config["resources"]["aliases"],
     output:
         parsed=temp("<results>/parsed/{dataset}/{group}.h5ad"),
     log:

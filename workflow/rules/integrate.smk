@@ -13,25 +13,25 @@ rule integrate_scvi:
         latent="<results>/integration/{method}/latent.parquet",
         history="<results>/integration/{method}/history.tsv",
         model=directory("<results>/integration/{method}/model"),
+    log:
+        "<logs>/integrate/{method}.log",
+    benchmark:
+        "<benchmarks>/integrate/{method}.tsv"
     wildcard_constraints:
         method="scvi",
+    conda:
+        "../../envs/gpu/environment.yaml"
+    container:
+        run.images["gpu"]
+    threads: 1
+    resources:
+        mem_mb=3500,
+        runtime=240,
     params:
         settings=run.config["integrate"]["scvi"],
         n_latent=run.config["integrate"]["n_latent"],
         batch_key=run.config["integrate"]["batch_key"],
         seed=run.config["seed"],
-    log:
-        "<logs>/integrate/{method}.log",
-    benchmark:
-        "<benchmarks>/integrate/{method}.tsv"
-    threads: 2
-    resources:
-        mem_mb=3500,
-        runtime=240,
-    conda:
-        "../../envs/gpu/environment.yaml"
-    container:
-        run.images["gpu"]
     script:
         "../../scripts/integrate.py"
 
@@ -42,25 +42,25 @@ rule integrate_pca:
         "<results>/cells.h5ad",
     output:
         latent="<results>/integration/{method}/latent.parquet",
+    log:
+        "<logs>/integrate/{method}.log",
+    benchmark:
+        "<benchmarks>/integrate/{method}.tsv"
     wildcard_constraints:
         method="pca",
+    conda:
+        "../../envs/cpu/environment.yaml"
+    container:
+        run.images["cpu"]
+    threads: 1
+    resources:
+        mem_mb=2500,
+        runtime=60,
     params:
         settings={},
         n_latent=run.config["integrate"]["n_latent"],
         batch_key=run.config["integrate"]["batch_key"],
         seed=run.config["seed"],
-    log:
-        "<logs>/integrate/{method}.log",
-    benchmark:
-        "<benchmarks>/integrate/{method}.tsv"
-    threads: 1
-    resources:
-        mem_mb=2500,
-        runtime=60,
-    conda:
-        "../../envs/cpu/environment.yaml"
-    container:
-        run.images["cpu"]
     script:
         "../../scripts/integrate.py"
 
@@ -69,26 +69,27 @@ rule integrate_metrics:
     """Measure the latent spaces, with controls for floor and ceiling."""
     input:
         latents=expand(
-            "<results>/integration/{method}/latent.parquet", method=run.config["integrate"]["methods"]
+            "<results>/integration/{method}/latent.parquet",
+            method=run.config["integrate"]["methods"],
         ),
         cells="<results>/cells.h5ad",
     output:
         "<results>/integration/metrics.tsv",
-    params:
-        methods=run.config["integrate"]["methods"],
-        batch_key=run.config["integrate"]["batch_key"],
-        seed=run.config["seed"],
     log:
         "<logs>/integrate/metrics.log",
     benchmark:
         "<benchmarks>/integrate/metrics.tsv"
-    threads: 1
-    resources:
-        mem_mb=1500,
-        runtime=60,
     conda:
         "../../envs/cpu/environment.yaml"
     container:
         run.images["cpu"]
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=60,
+    params:
+        methods=run.config["integrate"]["methods"],
+        batch_key=run.config["integrate"]["batch_key"],
+        seed=run.config["seed"],
     script:
         "../../scripts/integrate_metrics.py"

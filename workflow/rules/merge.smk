@@ -14,21 +14,21 @@ rule merge:
         signatures=run.config["resources"]["signatures"],
     output:
         "<results>/cells.h5ad",
-    params:
-        settings=run.config["merge"],
-        sheet=run.samples.to_dict("index"),
-        species=run.species,
     log:
         "<logs>/merge/merge.log",
     benchmark:
         "<benchmarks>/merge/merge.tsv"
-    threads: 1
-    resources:
-        mem_mb=2500,
-        runtime=60,
     conda:
         "../../envs/cpu/environment.yaml"
     container:
         run.images["cpu"]
+    threads: 1
+    resources:
+        mem_mb=2500,
+        runtime=60,
+    params:
+        settings=run.config["merge"],
+        sheet=run.samples.to_dict("index"),
+        species=run.species,
     script:
         "../../scripts/merge.py"

@@ -13,22 +13,22 @@ rule qc:
     output:
         table="<results>/samples/{sample}/qc.parquet",
         summary="<results>/samples/{sample}/qc.json",
+    log:
+        "<logs>/qc/{sample}.log",
+    benchmark:
+        "<benchmarks>/qc/{sample}.tsv"
+    conda:
+        "../../envs/cpu/environment.yaml"
+    container:
+        run.images["cpu"]
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=20,
     params:
         settings=run.config["qc"],
         chemistry=lambda wildcards: run.samples.at[wildcards.sample, "chemistry"],
         species=run.species,
         seed=run.config["seed"],
-    log:
-        "<logs>/qc/{sample}.log",
-    benchmark:
-        "<benchmarks>/qc/{sample}.tsv"
-    threads: 1
-    resources:
-        mem_mb=1500,
-        runtime=20,
-    conda:
-        "../../envs/cpu/environment.yaml"
-    container:
-        run.images["cpu"]
     script:
         "../../scripts/qc.py"

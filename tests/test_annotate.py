@@ -1,0 +1,67 @@
+import numpy as np
+import pandas as pd
+import pytest
+from planted import library, lineage_table
+
+from emhniche.annotate import annotate_clusters
+from emhniche.lineage import UNRESOLVED
+
+SETTINGS = {"min_score": 0.1, "min_confidence": 0.5, "n_resamples": 50, "seed": 0}
+MIX = {"B": 80, "T": 80, "NK": 40, "monocyte_macrophage": 60, "neutrophil": 40, "erythroid": 40}
+
+
+@pytest.fixture(scope="module")
+def planted():
+    cells = library(MIX)
+    cells.obs["dataset"] = "d"
+    cells.obs["niche"] = "extramedullary"
+    cells.varm["measured"] = pd.DataFrame({"d": True}, index=cells.var_names)
+    codes = pd.Series(pd.factorize(cells.obs["truth"])[0].astype(str), index=cells.obs_names)
+    return cells, codes, annotate_clusters(cells, codes, lineage_table(), **SETTINGS)
+
+
+def test_each_cluster_gets_its_lineage(planted):
+    cells, _, (annotation, named, _) = planted
+    assert (annotation["lineage"].to_numpy() == cells.obs["truth"].to_numpy()).all()
+    assert (named["confidence"] > 0.9).all()
+    assert named["n_cells"].sum() == cells.n_obs
+
+
+def test_top_markers_are_planted_markers_and_carry_no_p_value(planted):
+    _, _, (_, named, markers) = planted
+    first = markers.groupby("cluster").head(5)
+    sets = lineage_table().query("lineage == cell_type and polarity == 'positive'")
+    for lineage, group in first.groupby("lineage"):
+        assert set(group["gene"]) <= set(sets.loc[sets["lineage"] == lineage, "genes"].iloc[0])
+    assert not {"p", "q", "pvals"} & set(markers.columns)
+
+
+def test_a_mixture_of_everything_stays_unresolved(planted):
+    cells, _, _ = planted
+    one = pd.Series("0", index=cells.obs_names)
+    shuffled = cells.copy()
+    rng = np.random.default_rng(0)
+    shuffled.X = shuffled.X[:, rng.permutation(cells.n_vars)]
+    _, named, _ = annotate_clusters(
+        shuffled, one, lineage_table(), **(SETTINGS | {"min_confidence": 0.95})
+    )
+    assert named["lineage"].tolist() == [UNRESOLVED]
+
+
+def test_published_labels_take_no_part(planted):
+    cells, codes, (annotation, _, _) = planted
+    lying = cells.copy()
+    lying.obs["label"] = "T cell"
+    again, _, _ = annotate_clusters(lying, codes, lineage_table(), **SETTINGS)
+    pd.testing.assert_frame_equal(again, annotation)
+
+
+def test_a_marrow_cluster_is_not_offered_a_spleen_cell_type(planted):
+    cells, codes, _ = planted
+    marrow = cells.copy()
+    marrow.obs["niche"] = "marrow"
+    _, named, _ = annotate_clusters(marrow, codes, lineage_table(), **SETTINGS)
+    spleen_only = set(lineage_table().query("tissue == 'spleen'")["cell_type"]) - set(
+        lineage_table().query("tissue != 'spleen'")["cell_type"]
+    )
+    assert not set(named["cell_type"]) & spleen_only

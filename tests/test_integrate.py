@@ -1,0 +1,109 @@
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from planted import library
+from scipy import sparse
+from sklearn.metrics import silhouette_score
+
+from emhniche.errors import InputError
+from emhniche.integrate import integrate
+from emhniche.metrics import neighbour_share
+
+SETTINGS = {
+    "accelerator": "cpu",
+    "n_hidden": 32,
+    "n_layers": 1,
+    "epochs": 25,
+    "min_cell_visits": 40_000,
+    "kl_ramp": 2.0,
+    "peak_rate": 0.008,
+    "batch_size": 64,
+}
+MIX = {"B": 60, "T": 60, "monocyte_macrophage": 40}
+
+
+@pytest.fixture(scope="module")
+def cells():
+    """Two libraries of the same mixture, one with a strong shift of every gene."""
+    parts = [library(MIX, seed=1), library(MIX, seed=2, batch_shift=0.6)]
+    both = ad.concat(parts, keys=["one", "two"], label="batch", index_unique="-")
+    both.obs["sample"] = both.obs["batch"]
+    both.obs["tissue"] = "spleen"
+    both.var["highly_variable"] = True
+    return both
+
+
+def run(cells, method, seed=0, **changes):
+    settings = SETTINGS | changes if method == "scvi" else {}
+    return integrate(
+        cells, method=method, n_latent=8, batch_key="batch", seed=seed, threads=1, **settings
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(cells):
+    return run(cells, "scvi")
+
+
+def space(found):
+    return found.latent.drop(columns="cell_id").to_numpy()
+
+
+def test_scvi_mixes_libraries_and_keeps_lineages_apart(cells, trained):
+    batch = cells.obs["batch"].astype(str).to_numpy()
+    truth = cells.obs["truth"].to_numpy()
+    mixed = neighbour_share(space(trained), batch).mean()
+    apart = neighbour_share(space(run(cells, "pca")), batch).mean()
+    assert mixed > 0.35  # 0.5 is chance
+    assert apart < 0.1
+    assert silhouette_score(space(trained), truth) > 0.2
+    assert neighbour_share(space(trained), truth).mean() < 0.05
+
+
+def test_the_rate_follows_one_cycle_and_the_bound_falls(trained):
+    history = trained.history
+    assert history["epoch"].tolist() == list(range(1, 126))  # 40,000 visits to 320 cells
+    assert history["elbo_validation"].iloc[-1] < history["elbo_validation"].iloc[0]
+    assert history["kl_weight"].iloc[-1] == pytest.approx(0.5, abs=0.01)
+
+
+def test_latent_space_repeats_with_the_seed_and_changes_with_another(cells, trained):
+    assert run(cells, "scvi").latent.equals(trained.latent)
+    assert not run(cells, "scvi", seed=1).latent.equals(trained.latent)
+
+
+def test_the_model_is_saved_and_gives_the_latent_space_again(cells, trained, tmp_path):
+    import scvi
+
+    trained.save(tmp_path / "model")
+    genes = cells.copy()
+    genes.obs["_batch"] = genes.obs["batch"].astype(str)
+    model = scvi.model.SCVI.load(str(tmp_path / "model"), adata=genes)
+    np.testing.assert_allclose(model.get_latent_representation(), space(trained), atol=1e-5)
+
+
+def test_a_large_run_makes_the_passes_asked_for_and_a_small_one_more():
+    from emhniche.training import count_epochs
+
+    assert count_epochs(100_000, epochs=25, min_cell_visits=200_000) == 25
+    assert count_epochs(1_000, epochs=25, min_cell_visits=200_000) == 200
+    assert count_epochs(50, epochs=25, min_cell_visits=200_000) == 400
+
+
+def test_only_highly_variable_genes_take_part(cells):
+    part = cells.copy()
+    part.var["highly_variable"] = ~part.var_names.str.startswith("Gene")
+    noisy = part.copy()
+    kept = sparse.diags(part.var["highly_variable"].to_numpy(dtype=np.float32))
+    noisy.X = (noisy.X @ kept).tocsr()
+    pd.testing.assert_frame_equal(run(part, "pca").latent, run(noisy, "pca").latent)
+
+
+def test_a_gpu_that_is_not_there_is_refused_before_training(cells):
+    import torch
+
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(InputError, match="gpu is asked for and this machine shows none"):
+        run(cells, "scvi", accelerator="gpu")

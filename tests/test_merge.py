@@ -1,0 +1,125 @@
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from planted import library
+
+from emhniche import io
+from emhniche.errors import InputError
+from emhniche.merge import Part, merge_samples
+from emhniche.resources import load_panel, load_signatures
+
+PANEL = load_panel("resources/panel.tsv", "mouse")
+SIGNATURES = load_signatures("resources/signatures.tsv", "mouse")
+
+
+def write_part(folder, sample, cells, keep=None):
+    keep = np.ones(cells.n_obs, bool) if keep is None else keep
+    io.write_h5ad(cells, folder / f"{sample}.h5ad")
+    qc = pd.DataFrame(
+        {"barcode": cells.obs_names, "keep": keep, "lineage": cells.obs["truth"].to_numpy()}
+    )
+    for column in (
+        "n_counts",
+        "n_genes",
+        "pct_mito",
+        "pct_ribo",
+        "pct_hb",
+        "doublet_score",
+        "ambient",
+    ):
+        qc[column] = 1.0
+    io.write_table(qc, folder / f"{sample}.parquet")
+    return Part(sample, folder / f"{sample}.h5ad", folder / f"{sample}.parquet")
+
+
+def with_gene(cells, name, value):
+    column = np.full((cells.n_obs, 1), value, dtype=np.float32)
+    both = np.hstack([cells.X.toarray(), column])
+    var = pd.DataFrame(index=[*cells.var_names, name])
+    return ad.AnnData(io.as_counts(both), obs=cells.obs.copy(), var=var)
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Two datasets; Kitl and a private gene are in the first one's matrix only."""
+    one = with_gene(with_gene(library({"B": 80, "T": 60}, seed=1), "Kitl", 2), "Private", 1)
+    other = library({"B": 70, "erythroid": 80}, seed=2)
+    keep = np.arange(140) % 7 != 0
+    parts = [write_part(tmp_path, "one", one, keep), write_part(tmp_path, "other", other)]
+    sheet = pd.DataFrame(
+        {"dataset": ["d1", "d2"], "batch": ["one", "other"], "tissue": ["spleen", "bone marrow"]},
+        index=["one", "other"],
+    )
+    return parts, sheet, {"one": one[keep], "other": other}
+
+
+def merged(two, path, **changes):
+    parts, sheet, _ = two
+    settings = {"panel": PANEL, "signatures": SIGNATURES, "genes": "union", "n_hvg": 200} | changes
+    merge_samples(parts, sheet, path, **settings)
+    return ad.read_h5ad(path)
+
+
+def test_every_kept_count_arrives_under_its_cell_and_gene(two, tmp_path):
+    cells = merged(two, tmp_path / "cells.h5ad")
+    for sample, source in two[2].items():
+        part = cells[[f"{sample}:{name}" for name in source.obs_names], source.var_names]
+        assert (part.X != source.X).nnz == 0
+    assert cells.n_obs == sum(source.n_obs for source in two[2].values())
+    assert cells.obs["tissue"].astype(str).value_counts()["bone marrow"] == 150
+
+
+def test_a_gene_that_a_dataset_lacks_is_marked_as_not_measured_there(two, tmp_path):
+    cells = merged(two, tmp_path / "cells.h5ad")
+    measured = cells.varm["measured"]
+    assert measured.loc["Kitl"].tolist() == [True, False]
+    assert measured.loc["Cd79a"].all()
+    assert cells[cells.obs["sample"] == "other", "Kitl"].X.nnz == 0
+
+
+def test_intersection_keeps_shared_genes_and_the_panel(two, tmp_path):
+    cells = merged(two, tmp_path / "cells.h5ad", genes="intersection")
+    assert "Private" not in cells.var_names
+    assert "Kitl" in cells.var_names  # a panel gene stays although one dataset lacks it
+    assert cells.var.loc["Kitl", "panel"]
+
+
+def test_genes_of_a_lineage_that_one_batch_alone_holds_are_highly_variable(two, tmp_path):
+    chosen = merged(two, tmp_path / "cells.h5ad").var["highly_variable"]
+    assert chosen[["Klf1", "Gypa", "Cd3e", "Cd79a"]].all()
+    assert chosen.sum() == 200
+    assert chosen[[name for name in chosen.index if name.startswith("Gene")]].mean() < 0.5
+
+
+def test_ambient_profile_is_that_of_the_sample(two, tmp_path):
+    cells = merged(two, tmp_path / "cells.h5ad")
+    counts = io.read_h5ad(two[0][1].counts)
+    total = np.asarray(counts.X.sum(axis=0)).ravel()
+    np.testing.assert_allclose(
+        cells.varm["ambient"].loc[counts.var_names, "other"], total / total.sum(), rtol=1e-5
+    )
+
+
+def test_the_same_input_gives_the_same_matrix(two, tmp_path):
+    first = merged(two, tmp_path / "a.h5ad")
+    again = merged(two, tmp_path / "b.h5ad")
+    assert (first.X != again.X).nnz == 0
+    assert first.var["highly_variable"].equals(again.var["highly_variable"])
+
+
+def test_a_panel_without_any_gene_of_the_data_is_refused(two, tmp_path):
+    foreign = PANEL.assign(gene=[f"Nowhere{number}" for number in range(len(PANEL))])
+    with pytest.raises(InputError, match="panel"):
+        merged(two, tmp_path / "cells.h5ad", panel=foreign)
+    assert not (tmp_path / "cells.h5ad").exists()
+    assert not list(tmp_path.glob(".cells*"))
+
+
+def test_datasets_whose_genes_are_named_differently_are_refused(two, tmp_path):
+    parts, sheet, _ = two
+    counts = io.read_h5ad(parts[1].counts)
+    counts.var_names = [f"ENSMUSG{number:011d}" for number in range(counts.n_vars)]
+    io.write_h5ad(counts, parts[1].counts)
+    with pytest.raises(InputError, match="only 0 genes are measured in every dataset"):
+        merged((parts, sheet, None), tmp_path / "cells.h5ad")
