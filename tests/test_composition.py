@@ -31,7 +31,7 @@ def compare(bulk: Pseudobulk, **limits: int) -> pd.DataFrame:
     frequency = audit_composition(bulk.samples, audit, min_units=limits["min_units"])
     table = compare_composition(bulk, [audit], [frequency], **limits)
     assert table.columns.tolist() == [*COLUMNS]
-    return table.set_index("cell_type")
+    return table[table["level"] == "lineage"].set_index("cell_type")
 
 
 SAME = {"extramedullary": [0.4, 0.3, 0.1, 0.05, 0.15], "marrow": [0.4, 0.3, 0.1, 0.05, 0.15]}

@@ -29,7 +29,8 @@ def planted() -> pd.DataFrame:
     effects = {f"g{i}": 2.0 if i < 5 else -2.0 for i in range(10)}
     cells, annotation = cohort(two_arms(4), seed=1, n_genes=80, effects=effects, dispersion=0.1)
     panel = panel_of([f"g{i}" for i in range(30)])
-    return compare(cells, annotation, panel).set_index(["gene", "cell_type"])
+    table = compare(cells, annotation, panel)
+    return table[table["level"] == "lineage"].set_index(["gene", "cell_type"])
 
 
 def test_planted_differences_are_found(planted):
@@ -77,6 +78,7 @@ def test_without_a_difference_donors_are_quiet_and_cells_are_not():
             two_arms(3), seed=seed, n_genes=150, dispersion=0.3, lineages=("stroma",)
         )
         table = compare(cells, annotation, panel_of(cells.var_names))
+        table = table[table["level"] == "lineage"]
         p.append(table["p"].dropna())
         found += int((table["q"] < 0.05).sum())
         by_cell.append(cell_level_p(cells, annotation))
@@ -161,8 +163,8 @@ def test_few_cells_or_counts_are_not_testable():
     matrix[:, 0] = 0
     matrix[0, 0] = 9
     cells.X = matrix.tocsr()
-    table = compare(cells, annotation, panel_of(["g0", "g1"])).set_index(["gene", "cell_type"])
-    row = table.loc[("g0", "neutrophil")]
+    table = compare(cells, annotation, panel_of(["g0", "g1"]))
+    row = table.set_index(["gene", "level", "cell_type"]).loc[("g0", "lineage", "neutrophil")]
     assert row["status"] == "not_testable"
     assert row["reason"] == "9 counts in both arms together, 10 are needed"
     assert row["counts_test"] == 9
@@ -222,6 +224,15 @@ def test_a_gene_measured_in_some_donors_is_not_tested():
     assert (table.loc["g1", "units_test"] == 4).all()
 
 
+def test_a_lineage_of_one_cell_type_says_the_same_twice():
+    table = compare(*cohort(two_arms(3), seed=10, n_genes=60), panel_of(["g0"]))
+    coarse, fine = (table[table["level"] == level] for level in ("lineage", "cell_type"))
+    pd.testing.assert_frame_equal(
+        coarse.drop(columns="level").reset_index(drop=True),
+        fine.drop(columns="level").reset_index(drop=True),
+    )
+
+
 def test_cell_types_stand_beside_their_lineage():
     cells, annotation = cohort(two_arms(3), seed=10, n_genes=60)
     stroma = annotation["lineage"] == "stroma"
@@ -231,8 +242,9 @@ def test_cell_types_stand_beside_their_lineage():
     assert table[["level", "cell_type"]].to_numpy().tolist() == [
         ["lineage", "stroma"],
         ["cell_type", "LepR_CAR_MSC"],
+        ["cell_type", "stroma"],
     ]
-    assert table["cells_test"].tolist() == [90, 45]
+    assert table["cells_test"].tolist() == [90, 45, 45]
 
 
 def test_same_input_same_table():

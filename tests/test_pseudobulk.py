@@ -57,7 +57,7 @@ def test_contamination_is_weighted_by_counts_and_missing_where_unknown():
     assert np.isnan(groups.loc["m0", "contamination"])
 
 
-def test_labels_leave_out_unresolved_cells_and_types_that_are_their_lineage(cells_and_annotation):
+def test_labels_leave_out_unresolved_cells(cells_and_annotation):
     cells, annotation = cells_and_annotation
     annotation = annotation.assign(
         lineage=annotation["lineage"].replace("neutrophil", "unresolved"),
@@ -65,7 +65,7 @@ def test_labels_leave_out_unresolved_cells_and_types_that_are_their_lineage(cell
     )
     bulk = sum_cells(cells, annotation, [])
     assert bulk.labels("lineage") == ["stroma"]
-    assert bulk.labels("cell_type") == ["subtype"]
+    assert bulk.labels("cell_type") == ["stroma", "subtype"]
 
 
 def test_a_cell_without_annotation_is_refused(cells_and_annotation):

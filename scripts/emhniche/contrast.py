@@ -65,26 +65,26 @@ def compare_expression(
         ``niche/contrasts.tsv``; ``docs/niche.md`` explains the columns. ``q`` is
         Benjamini-Hochberg over the tested rows of a contrast and panel tier.
     """
+    limits = {"min_cells": min_cells, "min_counts": min_counts, "min_units": min_units}
     tables = [pd.DataFrame(columns=[*COLUMNS])]
     for audit in audits:
         if audit.verdict == "not_testable":
             continue
         here = bulk.groups[bulk.groups["sample"].isin(audit.samples.index)]
+        held = holders(bulk, audit, panel["gene"])
+        done: dict[tuple[int, ...], pd.DataFrame] = {}
         for level in LEVELS:
             for label in bulk.labels(level):
-                if label not in set(here[level]):
+                cells = tuple(here.index[here[level] == label])
+                if not cells:
                     continue
-                units = gather_units(bulk, audit, level, label, ambient[level], min_cells=min_cells)
-                table = _compare_units(
-                    units,
-                    panel,
-                    audit,
-                    holders(bulk, audit, panel["gene"]),
-                    min_cells=min_cells,
-                    min_counts=min_counts,
-                    min_units=min_units,
-                )
-                tables.append(table.assign(level=level, cell_type=label))
+                # a lineage of one cell type is compared once
+                if cells not in done:
+                    units = gather_units(
+                        bulk, audit, level, label, ambient[level], min_cells=min_cells
+                    )
+                    done[cells] = _compare_units(units, panel, audit, held, **limits)
+                tables.append(done[cells].assign(level=level, cell_type=label))
     table = pd.concat([part for part in tables if len(part)] or tables, ignore_index=True)
     table["q"] = table.groupby(["contrast", "tier"])["p"].transform(lambda p: adjust(p.to_numpy()))
     table[_WHOLE] = table[_WHOLE].astype("Int64")

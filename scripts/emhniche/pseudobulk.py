@@ -56,7 +56,7 @@ class Pseudobulk:
     samples: pd.DataFrame
 
     def labels(self, level: str) -> list[str]:
-        """Return the names at a level, sorted; a cell type named as its lineage is that lineage.
+        """Return the names at a level, sorted.
 
         Parameters
         ----------
@@ -68,10 +68,7 @@ class Pseudobulk:
         list of str
             Names, without :data:`UNRESOLVED`.
         """
-        groups = self.groups
-        if level == "cell_type":
-            groups = groups[groups["cell_type"] != groups["lineage"]]
-        return sorted(set(groups[level]) - {UNRESOLVED})
+        return sorted(set(self.groups[level]) - {UNRESOLVED})
 
     def lineage_of(self) -> pd.Series:
         """Return the lineage of each cell type."""
