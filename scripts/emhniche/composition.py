@@ -1,8 +1,8 @@
 """Do the arms of a contrast differ in how frequent a kind of cell is?
 
-The witness is the donor: its fraction of cells, from libraries that were not sorted. Fractions are
-compared on the log2 scale, so that an effect is a ratio of fractions, with variances shared
-between the kinds of cells.
+The witness is the donor: its fraction of cells, from libraries that were not sorted. Odds
+(cells of the kind to all others) are compared on the log2 scale, where rare and frequent kinds
+vary alike from donor to donor, so that their variances can be shared.
 """
 
 from collections.abc import Sequence
@@ -115,7 +115,7 @@ def _compare(
     side = units["test"].to_numpy(dtype=bool)
     held = cells.reindex(columns=labels, fill_value=0).to_numpy(dtype=float)
     whole = cells.sum(axis=1).to_numpy(dtype=float)[:, None]
-    logs = np.log2((held + _PRIOR_CELLS) / (whole + 2 * _PRIOR_CELLS))
+    logs = np.log2((held + _PRIOR_CELLS) / (whole - held + _PRIOR_CELLS))
     table = pd.DataFrame({"contrast": audit.name, "cell_type": labels})
     for arm, here in (("test", side), ("reference", ~side)):
         table[f"units_{arm}"] = here.sum()
