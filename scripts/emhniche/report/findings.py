@@ -217,7 +217,7 @@ def frequencies(run: RunTables) -> Iterator[Finding]:
             ]
             yield Finding(
                 str(status),
-                f"{words.name(contrast)}, frequency of lineages: {words.join(parts)}.",
+                f"{words.name(contrast)}, odds of a cell to be of a lineage: {words.join(parts)}.",
                 _path("composition"),
             )
 

@@ -244,7 +244,7 @@ def composition_table(run: RunTables) -> PageTable:
         Column("cell_type", "Cell type"),
         Column("fraction_test", "Test", "percent"),
         Column("fraction_reference", "Reference", "percent"),
-        Column("effect", "log2 ratio", "signed"),
+        Column("effect", "log2 odds ratio", "signed"),
         Column("ci_low", "95 % from", "signed"),
         Column("ci_high", "to", "signed"),
         Column("q", "q", "p"),

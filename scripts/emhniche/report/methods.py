@@ -58,6 +58,21 @@ REFERENCES = {
         "Nat Commun 2021.",
         "10.1038/s41467-021-25960-2",
     ),
+    "deseq2": (
+        "Love MI, Huber W, Anders S. Moderated estimation of fold change and dispersion for "
+        "RNA-seq data with DESeq2. Genome Biol 2014.",
+        "10.1186/s13059-014-0550-8",
+    ),
+    "pydeseq2": (
+        "Muzellec B et al. PyDESeq2: a Python package for bulk RNA-seq differential expression "
+        "analysis. Bioinformatics 2023.",
+        "10.1093/bioinformatics/btad547",
+    ),
+    "propeller": (
+        "Phipson B et al. propeller: testing for differences in cell type proportions in single "
+        "cell data. Bioinformatics 2022.",
+        "10.1093/bioinformatics/btac582",
+    ),
     "bh": (
         "Benjamini Y, Hochberg Y. Controlling the false discovery rate. J R Stat Soc B 1995.",
         "10.1111/j.2517-6161.1995.tb02031.x",
@@ -85,7 +100,7 @@ class Paragraph:
     sources: tuple[str, ...]
 
 
-def methods_text(config: Mapping, provenance: Mapping) -> list[Paragraph]:
+def methods_text(config: Mapping, provenance: Mapping, *, epochs: int) -> list[Paragraph]:
     """Write the methods of a run.
 
     Parameters
@@ -94,6 +109,8 @@ def methods_text(config: Mapping, provenance: Mapping) -> list[Paragraph]:
         The run's settings.
     provenance
         Its ``provenance.json``.
+    epochs
+        Passes over the cells that the model made.
 
     Returns
     -------
@@ -134,18 +151,20 @@ def methods_text(config: Mapping, provenance: Mapping) -> list[Paragraph]:
             "Integration and clusters",
             f"Genes of the samples were joined by {config['merge']['genes']}; a gene that a "
             "dataset does not list is missing there, not zero. "
-            f"{_latent_text(integrate, tool('scvi-tools'))} Clusters were found by the Leiden "
-            f"algorithm at resolution {cluster['resolution']:g} on the neighbour graph of the "
-            f"{integrate['primary']} latent space, which UMAP lays out for the eye only. Clusters "
-            "were named from their pooled counts by marker sets that hold no gene of the panel.",
+            f"{_latent_text(integrate, tool('scvi-tools'), epochs)} Clusters were found by the "
+            f"Leiden algorithm at resolution {cluster['resolution']:g} on the neighbour graph of "
+            f"the {integrate['primary']} latent space, which UMAP lays out for the eye only. "
+            "Clusters were named from their pooled counts by marker sets that hold no gene of the "
+            "panel.",
             ("scvi", "scvi-tools", "leiden", "umap"),
         ),
         Paragraph(
             "Scores",
             "Each axis of the panel, its ligands, receptors and antagonists apart, and each "
-            "signature was scored in every cell by the rank-based UCell statistic over the "
-            f"{words.number(score['max_rank'])} highest genes and set against "
-            f"{score['n_random']} random gene sets of matched expression.",
+            "signature was scored in every cell by the rank-based UCell statistic, over at most "
+            f"{words.number(score['max_rank'])} ranks and no more than the median cell of the "
+            f"dataset holds genes, and set against {score['n_random']} random gene sets of like "
+            "expression.",
             ("panel", "ucell"),
         ),
         Paragraph(
@@ -154,10 +173,11 @@ def methods_text(config: Mapping, provenance: Mapping) -> list[Paragraph]:
             f"fewer than {niche['min_cells']} of its cells were left out. A p-value was given only "
             f"where each arm has at least {niche['min_units']} known donors and the factor is not "
             "aliased with study, platform or gate, and only for genes with at least "
-            f"{niche['min_counts']} counts over all units; the false discovery rate was controlled "
-            "over all genes, cell types and contrasts together. Libraries that were sorted or "
-            "enriched have no say on frequencies.",
-            ("squair", "bh"),
+            f"{niche['min_counts']} counts. Genes were tested by the negative binomial model of "
+            f"DESeq2 ({tool('pydeseq2', 'PyDESeq2')}), frequencies by moderated tests of log odds "
+            "as in propeller, from libraries that were not sorted; the false discovery rate was "
+            "controlled within each contrast and tier of the panel.",
+            ("squair", "deseq2", "pydeseq2", "propeller", "bh"),
         ),
         Paragraph(
             "Pathological myeloid cells",
@@ -250,13 +270,12 @@ def limits(samples: pd.DataFrame, design: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _latent_text(integrate: Mapping, tool: str) -> str:
+def _latent_text(integrate: Mapping, tool: str, epochs: int) -> str:
     if "scvi" not in integrate["methods"]:
         return "Principal components were taken without correction for batches."
-    scvi = integrate["scvi"]
     return (
         f"scVI ({tool}) was trained on raw counts with the column '{integrate['batch_key']}' of "
         f"the sample sheet as batch and {integrate['n_latent']} latent dimensions, in "
-        f"{scvi['epochs']} epochs of one cycle with a peak learning rate of {scvi['peak_rate']:g}; "
-        "tissue is never a batch."
+        f"{words.plural(epochs, 'pass', 'passes')} over the cells with one cycle of the learning "
+        f"rate (peak {integrate['scvi']['peak_rate']:g}); tissue is never a batch."
     )

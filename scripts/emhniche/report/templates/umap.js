@@ -152,9 +152,11 @@
   };
 
   const show = async (index) => {
-    column = data.columns[index];
+    const wanted = data.columns[index];
+    await codes(wanted);
+    if (Number(select.value) !== index) return; // another was chosen meanwhile
+    column = wanted;
     isolated = new Set();
-    await codes(column);
     writeLegend();
     draw();
   };
