@@ -34,6 +34,7 @@ class Cohort:
     case_depth: float = 1.0
     inflamed_fold: float = 1.0
     inflamed_genes: list[str] = field(default_factory=lambda: SIGNATURE[:4])
+    shuffled: bool = False
     planted_genes: list[str] = field(default_factory=lambda: SIGNATURE)
     seed: int = 0
 
@@ -94,12 +95,15 @@ def simulate(cohort: Cohort) -> ad.AnnData:
     counts = rng.poisson(mean * rng.gamma(10, 0.1, mean.shape))
     rest = np.maximum(depth - mean.sum(axis=1), depth * 0.2)
     counts = np.column_stack([counts, rng.poisson(rest)])
+    if cohort.shuffled:
+        donors = obs.drop_duplicates("donor").set_index("donor")["arm"]
+        obs["arm"] = obs["donor"].map(dict(zip(donors.index, rng.permutation(donors), strict=True)))
     var = pd.DataFrame(index=[*genes, "Rest"])
     return ad.AnnData(sparse.csr_matrix(counts, dtype=np.float32), obs=obs, var=var)
 
 
 def _donors(cohort: Cohort, rng: np.random.Generator) -> pd.DataFrame:
-    """Cells of all donors with arm, true maturation and whether they are planted."""
+    """Return the cells of all donors with arm, true maturation and whether they are planted."""
     arms = ["reference"] * cohort.reference + ["inflammation_control"] * cohort.control
     arms += ["case"] * cohort.case
     tables = []
@@ -118,7 +122,7 @@ def _donors(cohort: Cohort, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _genes(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Genes with programme, mean count at median depth and slope over maturation."""
+    """Return the genes with programme, mean count at median depth and slope over maturation."""
     table = covariate_table()
     names = [*SIGNATURE, *(g for genes in table["genes"] for g in genes)]
     programme = ["signature"] * len(SIGNATURE)

@@ -169,8 +169,8 @@ def assess(
     if not result.refusals or (result.refusals[0].code == "too_few_genes" and genes.used):
         built = build_covariates(cells, covariates, stages)
         _score(result, cells, built)
-        _exceed(result, settings)
         _refuse_unsupported(result)
+        _exceed(result, settings)
     result.refusals += design_refusals(
         donors, cells.obs, min_donors=settings.min_donors, elsewhere=elsewhere
     )
@@ -213,7 +213,7 @@ def calibration_folds(cells: pd.DataFrame) -> tuple[np.ndarray, str]:
 
 
 def _roles(obs: pd.DataFrame, donors: pd.DataFrame) -> pd.Series:
-    """Part of each cell: its donor's, for the cells that bear the donor's arm."""
+    """Return the part of each cell: its donor's, where the cell bears the donor's arm."""
     role = obs["donor"].map(donors["role"]).astype(object)
     return role.where(role == obs["arm"], "")
 
@@ -234,7 +234,7 @@ def _inflamed_genes(
     role: pd.Series,
     known: Collection[str],
 ) -> tuple[set[str], list[str]]:
-    """Genes of the signature that rise in the inflammation control; those that cannot be told."""
+    """Return the genes that rise in the inflammation control, and those too rare to tell."""
     genes = [g for g in signature if g in cells.genes and g not in covariates]
     rows = np.flatnonzero(role.isin([CONTROL, REFERENCE]))
     control = (role == CONTROL).to_numpy()[rows]
@@ -253,7 +253,7 @@ def _score_refusals(
     stages: Mapping[str, int],
     settings: Settings,
 ) -> list[Refusal]:
-    """Why the cells cannot be scored at all, or not by enough genes."""
+    """Say why the cells cannot be scored at all, or not by enough genes."""
     count = len(cells.obs)
     if count < settings.min_cells:
         sentence = f"{count} cells of the lineage, at least {settings.min_cells} are needed."
@@ -332,8 +332,10 @@ def _random_refusal(count: int) -> Refusal:
 def _test_donors(result: Assessment, settings: Settings) -> None:
     """Test case donors against reference donors and, where there are enough, inflamed ones."""
     donors = result.donors
-    shares = {arm: donors.loc[donors["role"] == arm, "exceedance"].to_numpy() for arm in
-              (REFERENCE, CONTROL, CASE)}  # fmt: skip
+    shares = {
+        arm: donors.loc[donors["role"] == arm, "exceedance"].to_numpy()
+        for arm in (REFERENCE, CONTROL, CASE)
+    }
     result.test = donor_gate(shares[CASE], shares[REFERENCE], seed=settings.seed)
     result.warnings = design_warnings(donors)
     if len(shares[CONTROL]) >= settings.min_donors:

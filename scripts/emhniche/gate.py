@@ -40,6 +40,9 @@ MATCHES = 30
 MAX_SPLITS = 20_000
 """Above this number of splits of the donors, the permutation test draws splits at random."""
 
+SETS_AT_ONCE = 50
+"""Random sets whose residuals are in memory together."""
+
 N_BOOTSTRAP = 2000
 
 
@@ -187,7 +190,7 @@ def set_effects(
     depth
         Total count of each cell.
     donor
-        Donor of each cell, as integer.
+        Donor of each cell, as integers from 0 without a gap.
     reference
         Whether the cell belongs to a reference donor; the others are cases.
 
@@ -198,21 +201,32 @@ def set_effects(
     """
     rows = np.flatnonzero(reference)
     weights = balanced_weights(donor[rows])
-    z = standardised(counts, depth, gene_rates(counts[rows], depth[rows], weights))
-    scores = z @ (membership / membership.sum(axis=0)).astype(np.float32)
+    rates = gene_rates(counts[rows], depth[rows], weights)
     design = covariate_design(covariates, depth, rows, weights)
     centre, scale = standardisation(design[rows], weights)
-    design = (design - centre) / scale
-    model = fit_scatter(design[rows], scores[rows].astype(float), weights)
-    residual = model.residual(scores, design)
-    units = [donor == unit for unit in np.unique(donor)]
-    is_reference = np.array([reference[unit][0] for unit in units])
-    effects = np.empty(membership.shape[1])
-    for k, column in enumerate(residual.T):
-        threshold = weighted_quantile(column[rows], weights, NAIVE_QUANTILE)
-        share = np.sqrt([(column[unit] > threshold).mean() for unit in units])
-        effects[k] = share[~is_reference].mean() - share[is_reference].mean()
-    return effects
+    design = ((design - centre) / scale).astype(np.float32)
+    z = standardised(counts, depth, rates)
+    share = (membership / membership.sum(axis=0)).astype(np.float32)
+    effects = []
+    for start in range(0, share.shape[1], SETS_AT_ONCE):
+        scores = z @ share[:, start : start + SETS_AT_ONCE]
+        residual = fit_scatter(design[rows], scores[rows], weights).residual(scores, design)
+        effects += [_effect(column, donor, reference, rows, weights) for column in residual.T]
+    return np.array(effects)
+
+
+def _effect(
+    residual: np.ndarray,
+    donor: np.ndarray,
+    reference: np.ndarray,
+    rows: np.ndarray,
+    weights: np.ndarray,
+) -> float:
+    """Return the difference between the arms in mean square-root exceedance."""
+    above = residual > weighted_quantile(residual[rows], weights, NAIVE_QUANTILE)
+    share = np.sqrt(np.bincount(donor, weights=above) / np.bincount(donor))
+    is_reference = np.bincount(donor, weights=reference) > 0
+    return share[~is_reference].mean() - share[is_reference].mean()
 
 
 def decoy_q(case: np.ndarray, reference: Sequence[np.ndarray]) -> np.ndarray:

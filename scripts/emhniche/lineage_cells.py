@@ -39,7 +39,7 @@ class LineageCells:
         Indexed by cell id: ``donor``, ``arm`` and, where known, ``tissue``, ``platform``, ``batch``
         and ``enrichment``.
     counts
-        Cells x measured genes, genes sorted by name.
+        Cells x measured genes.
     genes
         Position of each measured gene.
     """
@@ -73,7 +73,7 @@ class LineageCells:
 def gather(
     counts: sparse.spmatrix | np.ndarray, genes: Sequence[str], obs: pd.DataFrame
 ) -> LineageCells:
-    """Sort cells and genes by name and drop cells without a count.
+    """Sort cells by name and drop cells without a count.
 
     Parameters
     ----------
@@ -90,15 +90,14 @@ def gather(
         The same for any order of cells and genes.
     """
     matrix = sparse.csr_matrix(counts)
-    row_order = np.argsort(obs.index.to_numpy(dtype=str), kind="stable")
-    column_order = np.argsort(np.asarray(genes, dtype=str), kind="stable")
-    matrix = matrix[row_order][:, column_order]
-    obs = obs.iloc[row_order]
     filled = np.asarray(matrix.sum(axis=1)).ravel() > 0
-    names = [genes[i] for i in column_order]
-    columns = sparse.csc_matrix(matrix[filled])
+    order = np.argsort(obs.index.to_numpy(dtype=str), kind="stable")
+    rows = order[filled[order]]
+    if not np.array_equal(rows, np.arange(len(obs))):
+        matrix = matrix[rows]
+    columns = sparse.csc_matrix(matrix)
     columns.eliminate_zeros()
-    return LineageCells(obs[filled], columns, {name: i for i, name in enumerate(names)})
+    return LineageCells(obs.iloc[rows], columns, {name: i for i, name in enumerate(genes)})
 
 
 def counts_refusal(counts: sparse.spmatrix | np.ndarray) -> Refusal | None:

@@ -5,6 +5,7 @@ donors, donors are compared, and cells are called only where the case donors dif
 reference donors there are scores and no calls. `docs/myeloid.md` explains what each answer means.
 """
 
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from emhniche.errors import InputError
 from emhniche.gate import benjamini_hochberg
 from emhniche.lineage_cells import (
     MATURATION,
+    LineageCells,
     counts_refusal,
     covariate_genes,
     gather,
@@ -37,6 +39,8 @@ from emhniche.verdict import decide
 from emhniche.witnesses import Refusal, donor_table, reference_elsewhere
 
 PLATFORM, MEASURED = "chemistry", "measured"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -220,7 +224,8 @@ def call_myeloid(
     for (dataset, tissue), group in obs.groupby(["dataset", "tissue"], sort=True):
         measured = cells.varm[MEASURED][dataset].to_numpy(dtype=bool)
         for lineage in MATURATION:
-            of_lineage = group[group["lineage"] == lineage]
+            # in the order that the cells are gathered in, so that counts are copied once
+            of_lineage = group[group["lineage"] == lineage].sort_index()
             part = cells[of_lineage.index, measured]
             parts[dataset, tissue, lineage] = part
             elsewhere = reference_elsewhere(
@@ -255,13 +260,9 @@ def _assess_lineage(
 ) -> dict[str, Assessment]:
     """Assess cells of one lineage by several signatures; the counts are gathered once."""
     stages = maturation_sets(lineage, maturation)
-    counts = part.X
-    refusal = counts_refusal(counts)
-    if not len(obs):
-        refusal = Refusal("no_lineage_cells", f"There is no cell of lineage {lineage} here.")
-    if refusal:
-        return {name: _unscored(obs, settings, refusal) for name in wanted}
-    cells = gather(counts, part.var_names.tolist(), obs)
+    cells = _gather(part, obs, lineage)
+    if isinstance(cells, Refusal):
+        return {name: _unscored(obs, settings, cells) for name in wanted}
     covariates = covariate_genes(signatures, stages, cells.genes)
     results = {}
     for name, genes in wanted.items():
@@ -284,6 +285,14 @@ def _assess_lineage(
     return results
 
 
+def _gather(part: ad.AnnData, obs: pd.DataFrame, lineage: str) -> LineageCells | Refusal:
+    """Take the counts of the cells, or say why they cannot be used."""
+    if not len(obs):
+        return Refusal("no_lineage_cells", f"There is no cell of lineage {lineage} here.")
+    counts = part.X
+    return counts_refusal(counts) or gather(counts, part.var_names.tolist(), obs)
+
+
 def _conclude(
     assessed: Sequence[tuple[dict, Assessment]], settings: Settings
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -292,6 +301,7 @@ def _conclude(
     calls, donors, gates = [], [], []
     for (key, result), q_gate in zip(assessed, benjamini_hochberg(p), strict=True):
         code, reason, decided = decide(result, q_gate, settings)
+        logger.info("%s: %s", " ".join(filter(None, key.values())), code)
         calls.append(call_rows(key, result, decided))
         donors.append(donor_rows(key, result, decided))
         gates.append(gate_row(key, result, decided, code, reason, q_gate))
@@ -368,7 +378,7 @@ def _read_obs(
         if not names.is_unique:
             twice = names[names.duplicated()][0]
             raise InputError(f"{axis}: {twice!r} is there twice; every name would be unique")
-    chosen = adata.obs[adata.obs[lineage_column].astype(str) == lineage]
+    chosen = adata.obs[adata.obs[lineage_column].astype(str) == lineage].sort_index()
     table = pd.DataFrame(index=chosen.index)
     for role, column in named.items():
         table[role] = chosen[column].astype(object).where(chosen[column].notna(), "").astype(str)

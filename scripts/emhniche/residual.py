@@ -26,6 +26,9 @@ RIDGE = 1.0
 MIN_SPREAD = 0.5
 """A cell's predicted spread is at least this part of the mean spread."""
 
+ROOT_HALF_PI = float(np.sqrt(np.pi / 2))
+"""Standard deviations in a mean absolute deviation of a normal variable."""
+
 SUPPORT = (0.01, 0.99)
 """Maturation outside this range of the calibration cells is unsupported."""
 
@@ -227,8 +230,7 @@ class ScatterModel:
     def residual(self, response: np.ndarray, design: np.ndarray) -> np.ndarray:
         """Return deviations from the predicted mean in predicted standard deviations."""
         expected = np.maximum(_predict(self.spread, design), MIN_SPREAD * self.spread[0])
-        # the mean absolute deviation of a normal variable is sqrt(2 / pi) standard deviations
-        deviation = np.sqrt(np.pi / 2) * np.where(expected > 1e-9, expected, 1.0)
+        deviation = ROOT_HALF_PI * np.where(expected > 1e-9, expected, expected.dtype.type(1))
         return (response - _predict(self.mean, design)) / deviation
 
 
@@ -242,9 +244,9 @@ def fit_scatter(design: np.ndarray, response: np.ndarray, weights: np.ndarray) -
     ScatterModel
         What :meth:`ScatterModel.residual` needs.
     """
-    mean = ridge(design, response, weights)
+    mean = ridge(design, response, weights).astype(response.dtype)
     spread = ridge(design, np.abs(response - _predict(mean, design)), weights)
-    return ScatterModel(mean, spread)
+    return ScatterModel(mean, spread.astype(response.dtype))
 
 
 def covariate_design(
