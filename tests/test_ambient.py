@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
-from emhniche.ambient import explained_by_ambient
+from emhniche.ambient import explained_by_ambient, flag_groups
+from emhniche.pseudobulk import Pseudobulk
 
 N_MARKERS = 30
 LINEAGES = ("B", "T", "neutrophil")
@@ -117,3 +119,42 @@ def test_single_lineage_has_no_source():
     table = explained_by_ambient(counts.loc[["B"]], profile)
     assert not table["ambient"].any()
     assert table["top_source"].isna().all()
+
+
+def bulk_of(counts: pd.DataFrame, soup: pd.Series, contamination: float) -> Pseudobulk:
+    """Return the sums of one library whose neutrophils are of two cell types."""
+    groups = pd.DataFrame(
+        {
+            "sample": "s",
+            "lineage": ["B", "T", "neutrophil", "neutrophil", "unresolved"],
+            "cell_type": ["B", "T", "matNeu", "preNeu", "unresolved"],
+            "n_cells": 100,
+            "contamination": contamination,
+        }
+    )
+    half = (counts.loc["neutrophil"] / 2).round()
+    rows = [counts.loc["B"], counts.loc["T"], half, half, counts.loc["T"]]
+    return Pseudobulk(
+        groups=groups,
+        counts=sparse.csr_matrix(np.array(rows, dtype=float)),
+        detected=pd.DataFrame(),
+        genes=counts.columns,
+        measured=pd.DataFrame(True, counts.columns, ["d"]),
+        soup=soup.to_frame("s"),
+        samples=pd.DataFrame(),
+    )
+
+
+def test_groups_of_a_library_are_flagged_at_both_levels():
+    counts, profile = planted()
+    flags_by_level = flag_groups(bulk_of(counts, profile, np.nan), ["S100a8", "Tnf", "absent"])
+    for table in flags_by_level.values():
+        assert table.columns.tolist() == ["S100a8", "Tnf"]
+        assert table["S100a8"].tolist() == [True, True, False, False, True]
+        assert table["Tnf"].tolist()[:2] == [False, False]
+
+
+def test_the_contamination_that_qc_found_is_used():
+    counts, profile = planted(0.10)
+    table = flag_groups(bulk_of(counts, profile, 0.001), ["S100a8"])["lineage"]
+    assert not table["S100a8"].any()
