@@ -118,35 +118,40 @@ def metric_table(run: RunTables) -> PageTable:
 
 
 def cluster_table(run: RunTables) -> PageTable:
-    """Return one row a cluster: its name, how sure it is, and its markers."""
-    markers = run["markers"]
-    ambient = markers["ambient"].fillna(False).astype(bool) if "ambient" in markers else False
-    starred = markers.assign(
-        gene=markers["gene"] + pd.Series(ambient, markers.index).map({True: "*", False: ""})
-    )
-    named = {
+    """Return one row a cluster, and one a part of it in a dataset that is of another lineage."""
+    markers = {
         str(cluster): ", ".join(part["gene"].head(N_MARKERS))
-        for cluster, part in starred.groupby("cluster", sort=False)
+        for cluster, part in run["markers"].groupby("cluster", sort=False)
     }
-    table = run["cluster_types"]
-    table = table.assign(markers=table["cluster"].astype(str).map(named))
+    table = run["cluster_types"].assign(cluster=lambda named: named["cluster"].astype(str))
+    whole = table[table["dataset"].isna()]
+    lineage = table["cluster"].map(whole.set_index("cluster")["lineage"])
+    shown = table[table["dataset"].isna() | (table["lineage"] != lineage)]
+    shown = shown.assign(
+        part=shown["dataset"].fillna("all cells"),
+        markers=shown["cluster"].map(markers).where(shown["dataset"].isna(), ""),
+    )
     columns = [
         Column("cluster", "Cluster", "text"),
+        Column("part", "Part", "text"),
         Column("n_cells", "Cells", "count"),
         Column("lineage", "Lineage"),
         Column("cell_type", "Cell type"),
         Column("confidence", "Confidence", "number"),
         Column("runner_up", "Runner-up"),
         Column("margin", "Margin", "number"),
+        Column("agreement", "Agreement", "number"),
         Column("markers", "First markers", "prose"),
     ]
     return _of(
         run,
         "cluster_types",
-        table,
+        shown,
         columns,
         caption="Clusters. Confidence: share of resamples of the marker genes in which this "
-        "lineage wins. A marker with a star may be ambient.",
+        "lineage wins. The part of a cluster in one dataset is named on its own; it has a row where "
+        "it is of another lineage. Agreement: share of the cluster's cells whose part has the "
+        "cluster's lineage.",
     )
 
 

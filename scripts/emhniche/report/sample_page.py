@@ -33,7 +33,7 @@ BASIS_WORDS = {
     "mad": "the lineage's own spread",
     "floor": "the configured floor",
     "ceiling": "the configured ceiling",
-    "few_cells": "too few barcodes for a spread: the mildest limit allowed",
+    "few_cells": "no spread to go by, so the mildest limit allowed",
     "not_measured": "not measured",
 }
 """What a threshold rests on."""
@@ -311,7 +311,7 @@ def _threshold_rows(thresholds: list[Mapping]) -> list[dict[str, object]]:
         row["bases"].setdefault(BASIS_WORDS.get(limit["basis"], limit["basis"]), []).append(metric)
     for row in rows.values():
         named = [f"{words.join(metrics)}: {basis}" for basis, metrics in row["bases"].items()]
-        row["basis"] = words.sentence("; ".join(named))
+        row["basis"] = "; ".join(named)
     return sorted(rows.values(), key=lambda row: (-row["n"], row["lineage"]))
 
 

@@ -26,9 +26,12 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "cluster_types": (
         "annotate/clusters.tsv",
-        ("cluster", "n_cells", "lineage", "cell_type", "confidence", "runner_up", "margin"),
+        (
+            *("cluster", "dataset", "n_cells", "lineage", "cell_type", "confidence"),
+            *("runner_up", "margin", "agreement"),
+        ),
     ),
-    "markers": ("annotate/markers.tsv", ("cluster", "gene", "log2_fold_change", "ambient")),
+    "markers": ("annotate/markers.tsv", ("cluster", "gene", "log2_fold_change")),
     "scores": ("score/scores.parquet", (CELL_ID,)),
     "null": ("score/null.tsv", ("set", "kind", "dataset", "n_genes", "n_measured", "status")),
     "design": (
