@@ -291,12 +291,14 @@ def _write_labels(
     clusters = pd.DataFrame(
         {
             "cluster": [str(i) for i in range(len(types))],
+            "dataset": "",
             "n_cells": [int((cluster == str(i)).sum()) for i in range(len(types))],
             "lineage": list(CELL_TYPES.values()),
             "cell_type": types,
             "confidence": [1.0, 0.91, 0.8, 0.52, 0.3],
             "runner_up": ["B", "T", "", "HSPC", "erythroid"],
             "margin": [0.5, 0.4, 0.3, 0.2, 0.05],
+            "agreement": [1.0, 0.9, 1.0, 1.0, 1.0],
         }
     )
     write_table(clusters, root / "annotate/clusters.tsv")
@@ -310,7 +312,6 @@ def _write_labels(
             "pct_in": [0.9, 0.8, 0.7],
             "pct_out": [0.1, 0.1, 0.1],
             "score": [9.0, 8.0, 7.0],
-            "ambient": [False, True, False],
         }
     )
     write_table(markers if testable else markers.iloc[:0], root / "annotate/markers.tsv")

@@ -24,7 +24,8 @@ def test_each_cluster_gets_its_lineage(planted):
     cells, _, (annotation, named, _) = planted
     assert (annotation["lineage"].to_numpy() == cells.obs["truth"].to_numpy()).all()
     assert (named["confidence"] > 0.9).all()
-    assert named["n_cells"].sum() == cells.n_obs
+    assert (named["agreement"] == 1).all()
+    assert named.loc[named["dataset"] == "", "n_cells"].sum() == cells.n_obs
 
 
 def test_top_markers_are_planted_markers_and_carry_no_p_value(planted):
@@ -42,10 +43,21 @@ def test_a_mixture_of_everything_stays_unresolved(planted):
     shuffled = cells.copy()
     rng = np.random.default_rng(0)
     shuffled.X = shuffled.X[:, rng.permutation(cells.n_vars)]
-    _, named, _ = annotate_clusters(
+    annotation, _, _ = annotate_clusters(
         shuffled, one, lineage_table(), **(SETTINGS | {"min_confidence": 0.95})
     )
-    assert named["lineage"].tolist() == [UNRESOLVED]
+    assert set(annotation["lineage"]) == {UNRESOLVED}
+
+
+def test_unlike_cells_of_two_datasets_in_one_cluster_keep_their_own_names(planted):
+    cells, _, _ = planted
+    two = cells[cells.obs["truth"].isin(["B", "T"])].copy()
+    two.obs["dataset"] = two.obs["truth"].map({"B": "one", "T": "other"})
+    two.varm["measured"] = pd.DataFrame({"one": True, "other": True}, index=two.var_names)
+    merged = pd.Series("0", index=two.obs_names)
+    annotation, named, _ = annotate_clusters(two, merged, lineage_table(), **SETTINGS)
+    assert (annotation["lineage"].to_numpy() == two.obs["truth"].to_numpy()).all()
+    assert (named["agreement"] <= 0.5).all()
 
 
 def test_published_labels_take_no_part(planted):

@@ -1,8 +1,10 @@
 """What is each cluster: which lineage, which cell type, and how sure is that?
 
 A cluster is named from its pooled counts by marker sets (:mod:`emhniche.lineage`): first the
-lineage, then a cell type within it. No published label and no panel gene takes part, so labels can
-test the names and panel claims are not circular. What no set fits stays ``unresolved``.
+lineage, then a cell type within it. Integration can lay unlike cells of two datasets on top of each
+other, so a cluster's part in each dataset is named on its own, and where the parts disagree the
+table says so. No published label and no panel gene takes part: labels can test the names, and panel
+claims are not circular. What no set fits stays ``unresolved``.
 """
 
 import logging
@@ -17,6 +19,12 @@ from emhniche.lineage import UNRESOLVED, group_rates, marker_sets, name_groups
 
 N_MARKERS = 25
 """Marker genes listed a cluster."""
+
+MIN_PART_CELLS = 20
+"""A smaller part of a cluster in a dataset takes the name of the whole cluster."""
+
+_TISSUE = {"marrow": "marrow", "extramedullary": "spleen"}
+"""Which tissue's marker sets the cells of each niche are offered."""
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +44,7 @@ def annotate_clusters(
     Parameters
     ----------
     cells
-        Cells x genes, raw counts.
+        Cells x genes, raw counts; ``obs`` with ``dataset`` and ``niche``.
     clusters
         Cluster of each cell, indexed by ``cell_id``.
     lineages
@@ -51,40 +59,39 @@ def annotate_clusters(
     Returns
     -------
     annotation : pandas.DataFrame
-        ``cell_id``, ``lineage``, ``cell_type``, ``confidence``.
+        ``cell_id``, ``lineage``, ``cell_type``, ``confidence`` (of the lineage).
     named : pandas.DataFrame
-        ``cluster``, ``n_cells``, ``lineage``, ``cell_type``, ``confidence`` (of the lineage),
-        ``cell_type_confidence``, ``score``, ``runner_up``, ``margin``.
+        One row a cluster (``dataset`` is empty) and one a part of it in a dataset: ``cluster``,
+        ``dataset``, ``n_cells``, ``lineage``, ``cell_type``, ``confidence``,
+        ``cell_type_confidence``, ``score``, ``runner_up``, ``margin``, ``agreement`` (share of the
+        cluster's cells whose own part has the cluster's lineage).
     markers : pandas.DataFrame
         ``cluster``, ``lineage``, ``cell_type``, ``gene``, ``log2_fold_change``, ``pct_in``,
         ``pct_out``, ``score``.
     """
-    groups = clusters.reindex(cells.obs_names).astype(str)
-    named = name_clusters(
-        cells,
-        groups,
-        lineages,
-        min_score=min_score,
-        min_confidence=min_confidence,
-        n_resamples=n_resamples,
-        seed=seed,
-    )
-    own = named.set_index("cluster").loc[groups.to_numpy()]
-    annotation = pd.DataFrame(
+    obs = pd.DataFrame(
         {
-            CELL_ID: cells.obs_names.astype(str),
-            "lineage": own["lineage"].to_numpy(),
-            "cell_type": own["cell_type"].to_numpy(),
-            "confidence": own["confidence"].to_numpy(),
+            "cluster": clusters.reindex(cells.obs_names).astype(str),
+            "dataset": cells.obs["dataset"].astype(str),
+            "niche": cells.obs["niche"].astype(str),
         }
     )
-    logger.info("%d of %d clusters named", (named["lineage"] != UNRESOLVED).sum(), len(named))
-    return annotation, named, cluster_markers(cells, groups, named)
+    limits = {"min_confidence": min_confidence, "n_resamples": n_resamples, "seed": seed}
+    named = name_parts(cells, obs, lineages, min_score=min_score, **limits)
+    own = _own_part(obs, named)
+    annotation = own[["lineage", "cell_type", "confidence"]].reset_index(drop=True)
+    annotation.insert(0, CELL_ID, cells.obs_names.astype(str))
+    whole = named[named["dataset"] == ""].set_index("cluster")
+    agrees = own["lineage"].to_numpy() == whole["lineage"].reindex(obs["cluster"]).to_numpy()
+    agreement = pd.Series(agrees).groupby(obs["cluster"].to_numpy()).mean()
+    named["agreement"] = named["cluster"].map(agreement)
+    logger.info("%d of %d clusters named", (whole["lineage"] != UNRESOLVED).sum(), len(whole))
+    return annotation, named, cluster_markers(cells, obs["cluster"], whole.reset_index())
 
 
-def name_clusters(
+def name_parts(
     cells: ad.AnnData,
-    groups: pd.Series,
+    obs: pd.DataFrame,
     lineages: pd.DataFrame,
     *,
     min_score: float,
@@ -92,41 +99,65 @@ def name_clusters(
     n_resamples: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Give each cluster a lineage and, where a finer set fits, a cell type.
+    """Give each cluster, and its part in each dataset, a lineage and where one fits a cell type.
 
-    Parameters are those of :func:`annotate_clusters`, with the cluster of each cell in `groups`.
+    Parameters are those of :func:`annotate_clusters`, with ``cluster``, ``dataset`` and ``niche`` of
+    each cell in `obs`.
 
     Returns
     -------
     pandas.DataFrame
-        The table ``named`` of :func:`annotate_clusters`, in the clusters' order.
+        The table ``named`` of :func:`annotate_clusters` without ``agreement``, by cluster.
     """
     limits = {"min_confidence": min_confidence, "n_resamples": n_resamples, "seed": seed}
     coarse, fine = marker_sets(lineages, finer=False), marker_sets(lineages, finer=True)
-    genes = pd.concat([coarse, fine])[["positive", "negative"]].stack().explode().dropna().unique()
-    rates = group_rates(cells, groups, genes)
+    sets = pd.concat([coarse, fine])
+    genes = pd.concat([sets["positive"], sets["negative"]]).explode().dropna().unique()
+    parts = _parts(obs)
+    rates = pd.concat([group_rates(cells, part, genes) for part in parts])
+    keys = pd.concat([_describe(obs, part) for part in parts]).reindex(rates.index)
+    rates, keys = rates[keys["listed"]], keys[keys["listed"]]
     named = name_groups(rates, coarse, min_score=min_score, **limits)
     named = named.rename(columns={"best": "lineage"})
-    named["cell_type"] = named["lineage"]
-    named["cell_type_confidence"] = named["confidence"]
-    home = pd.crosstab(groups.to_numpy(), cells.obs["niche"].astype(str).to_numpy()).idxmax(axis=1)
-    for (lineage, niche), rows in named.groupby([named["lineage"], home.reindex(named.index)]):
-        sets = fine[(fine["lineage"] == lineage) & fine["tissue"].isin(["any", _TISSUE[niche]])]
-        if sets.empty or lineage == UNRESOLVED:
+    named["cell_type"], named["cell_type_confidence"] = named["lineage"], named["confidence"]
+    for (lineage, niche), rows in named.groupby([named["lineage"], keys["niche"]]):
+        own = fine[(fine["lineage"] == lineage) & fine["tissue"].isin(["any", _TISSUE[niche]])]
+        if own.empty or lineage == UNRESOLVED:
             continue
-        finer = name_groups(rates, sets, min_score=min_score, **limits).loc[rows.index]
+        finer = name_groups(rates, own, min_score=min_score, **limits).loc[rows.index]
         fits = finer.index[finer["best"] != UNRESOLVED]
         named.loc[fits, "cell_type"] = finer.loc[fits, "best"]
         named.loc[fits, "cell_type_confidence"] = finer.loc[fits, "confidence"]
-    named.insert(0, "n_cells", groups.value_counts().reindex(named.index))
-    named = named.rename_axis("cluster").reset_index()
-    named = named.iloc[named["cluster"].astype(int).argsort(kind="stable")]
-    columns = ["cluster", "n_cells", "lineage", "cell_type", "confidence", "cell_type_confidence"]
-    return named[[*columns, "score", "runner_up", "margin"]].reset_index(drop=True)
+    table = keys[["cluster", "dataset", "n_cells"]].join(named)
+    order = np.lexsort((table["dataset"], table["cluster"].astype(int)))
+    columns = ["cluster", "dataset", "n_cells", "lineage", "cell_type", "confidence"]
+    return table.iloc[order][
+        [*columns, "cell_type_confidence", "score", "runner_up", "margin"]
+    ].reset_index(drop=True)
 
 
-_TISSUE = {"marrow": "marrow", "extramedullary": "spleen"}
-"""Which tissue's marker sets a cluster of each niche is offered."""
+def _parts(obs: pd.DataFrame) -> list[pd.Series]:
+    """Two groupings of the cells: by cluster, and by cluster and dataset."""
+    return [obs["cluster"] + "|", obs["cluster"] + "|" + obs["dataset"]]
+
+
+def _describe(obs: pd.DataFrame, part: pd.Series) -> pd.DataFrame:
+    """Cluster, dataset (empty for a whole cluster), size and main niche of each group."""
+    table = obs.groupby(part).agg(
+        cluster=("cluster", "first"),
+        n_cells=("cluster", "size"),
+        niche=("niche", lambda values: values.value_counts().sort_index().idxmax()),
+    )
+    table["dataset"] = table.index.str.split("|", n=1).str[1]
+    table["listed"] = (table["dataset"] == "") | (table["n_cells"] >= MIN_PART_CELLS)
+    return table
+
+
+def _own_part(obs: pd.DataFrame, named: pd.DataFrame) -> pd.DataFrame:
+    """Return the row of `named` that holds for each cell: of its part, else of its cluster."""
+    rows = named.set_index(named["cluster"] + "|" + named["dataset"])
+    whole, part = _parts(obs)
+    return rows.loc[part.where(part.isin(rows.index), whole)]
 
 
 def cluster_markers(cells: ad.AnnData, groups: pd.Series, named: pd.DataFrame) -> pd.DataFrame:

@@ -12,8 +12,11 @@ from emhniche.neighbors import nearest
 
 N_NEIGHBORS = 30
 
-MIN_CELLS = 50
-"""Fewest cells of a batch, or with a label, for a metric over them."""
+MIN_LABELLED = 50
+"""Fewest cells of a dataset with a published label for their purity."""
+
+MIN_BATCH_CELLS = 150
+"""Fewest cells of a batch for its mixing with another."""
 
 
 def integration_metrics(
@@ -90,7 +93,7 @@ def _label_purity(
     labelled = (obs["label"].astype(str) != "").to_numpy()
     purity, control, n_cells = 0.0, 0.0, 0
     for _, group in obs[labelled].groupby("dataset", observed=True):
-        if len(group) < MIN_CELLS:
+        if len(group) < MIN_LABELLED:
             continue
         rows = obs.index.get_indexer(group.index)
         labels = group["label"].astype(str).to_numpy()
@@ -110,7 +113,7 @@ def _mixing(
     datasets = obs["dataset"].astype(str).to_numpy()
     for dataset in np.unique(datasets):
         names, sizes = np.unique(batches[datasets == dataset], return_counts=True)
-        names = names[sizes >= MIN_CELLS]
+        names = names[sizes >= MIN_BATCH_CELLS]
         for number, one in enumerate(names):
             for other in names[number + 1 :]:
                 pair = np.flatnonzero((datasets == dataset) & np.isin(batches, [one, other]))

@@ -124,13 +124,13 @@ def cluster_table(run: RunTables) -> PageTable:
         for cluster, part in run["markers"].groupby("cluster", sort=False)
     }
     table = run["cluster_types"].assign(cluster=lambda named: named["cluster"].astype(str))
-    whole = table[table["dataset"].isna()]
-    lineage = table["cluster"].map(whole.set_index("cluster")["lineage"])
-    shown = table[table["dataset"].isna() | (table["lineage"] != lineage)]
-    shown = shown.assign(
-        part=shown["dataset"].fillna("all cells"),
-        markers=shown["cluster"].map(markers).where(shown["dataset"].isna(), ""),
+    whole = table["dataset"].isna()
+    lineage = table["cluster"].map(table[whole].set_index("cluster")["lineage"])
+    table = table.assign(
+        part=table["dataset"].astype("string").fillna("all cells"),
+        markers=table["cluster"].map(markers).where(whole, ""),
     )
+    shown = table[whole | (table["lineage"] != lineage)]
     columns = [
         Column("cluster", "Cluster", "text"),
         Column("part", "Part", "text"),
@@ -149,9 +149,9 @@ def cluster_table(run: RunTables) -> PageTable:
         shown,
         columns,
         caption="Clusters. Confidence: share of resamples of the marker genes in which this "
-        "lineage wins. The part of a cluster in one dataset is named on its own; it has a row where "
-        "it is of another lineage. Agreement: share of the cluster's cells whose part has the "
-        "cluster's lineage.",
+        "lineage wins. The part of a cluster in one dataset is named on its own; it has a row "
+        "where it is of another lineage. Agreement: share of the cluster's cells whose part has "
+        "the cluster's lineage.",
     )
 
 

@@ -1,0 +1,300 @@
+"""The whole workflow on a small planted study: four mice, spleen and marrow of each."""
+
+import gzip
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from emhniche import io
+from planted import library
+from workflow import kill_when, snakemake, tables
+
+pytestmark = pytest.mark.workflow
+
+SPLEEN = {"B": 90, "T": 70, "monocyte_macrophage": 50, "neutrophil": 40}
+MARROW = {"B": 40, "erythroid": 90, "monocyte_macrophage": 60, "neutrophil": 60}
+PATHS = [
+    "cells.h5ad",
+    "integration/scvi/latent.parquet",
+    "integration/scvi/history.tsv",
+    "integration/scvi/model",
+    "integration/pca/latent.parquet",
+    "integration/metrics.tsv",
+    "cluster/graph.npz",
+    "cluster/clusters.parquet",
+    "cluster/umap.parquet",
+    "cluster/stability.tsv",
+    "annotate/annotation.parquet",
+    "annotate/markers.tsv",
+    "score/scores.parquet",
+    "score/null.tsv",
+    "niche/design.tsv",
+    "niche/contrasts.tsv",
+    "niche/composition.tsv",
+    "niche/ligand_receptor.tsv",
+    "myeloid/calls.parquet",
+    "myeloid/subsets.tsv",
+    "atlas.h5ad",
+    "report/index.html",
+    "provenance.json",
+]
+
+
+def with_panel(cells, rng, kitl):
+    """Add three panel genes: Kitl rises in monocytes of the marrow, Tnf nowhere, Lif is unseen."""
+    monocyte = (cells.obs["truth"] == "monocyte_macrophage").to_numpy()
+    extra = np.column_stack(
+        [
+            rng.poisson(np.where(monocyte, kitl, 0.01)),
+            rng.poisson(0.6, cells.n_obs),
+            np.zeros(cells.n_obs),
+        ]
+    )
+    table = pd.DataFrame(
+        np.hstack([cells.X.toarray(), extra]).astype(int),
+        columns=[*cells.var_names, "Kitl", "Tnf", "Lif"],
+        index=pd.Index(cells.obs_names, name="barcode"),
+    )
+    return table
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory):
+    """A project folder as a user has it: files, sample sheet, configuration."""
+    folder = tmp_path_factory.mktemp("project")
+    rows = []
+    for donor in range(3):
+        for tissue, mix, kitl in (("spleen", SPLEEN, 0.4), ("bone marrow", MARROW, 3.0)):
+            name = f"m{donor}_{tissue.split()[-1]}"
+            rng = np.random.default_rng(100 + len(rows))
+            cells = library(mix, seed=len(rows), ambient=0.02, batch_shift=0.15)
+            with_panel(cells, rng, kitl).to_csv(folder / f"{name}.tsv.gz", sep="\t")
+            rows.append(
+                {
+                    "sample": name,
+                    "dataset": "planted",
+                    "file": f"{name}.tsv.gz",
+                    "format": "tsv_cells_by_genes",
+                    "species": "mouse",
+                    "tissue": tissue,
+                    "donor": f"m{donor}",
+                    "condition": "naive",
+                    "enrichment": "none",
+                    "chemistry": "10x 3' v3",
+                }
+            )
+    pd.DataFrame(rows).to_csv(folder / "samples.tsv", sep="\t", index=False)
+    config = {
+        "run": "planted",
+        "samples": "samples.tsv",
+        "merge": {"n_hvg": 300},
+        "integrate": {"n_latent": 8, "scvi": {"epochs": 3, "min_cell_visits": 20_000}},
+        "score": {"n_random": 20},
+        "myeloid": {"n_random": 20},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(project):
+    """The project after one run."""
+    run = snakemake(project, "--cores", "2")
+    assert run.returncode == 0, run.stderr[-4000:]
+    return project
+
+
+def test_every_path_of_the_design_is_there(finished):
+    results = finished / "results" / "planted"
+    assert not [path for path in PATHS if not (results / path).exists()]
+    for sample in pd.read_csv(finished / "samples.tsv", sep="\t")["sample"]:
+        for name in ("counts.h5ad", "qc.parquet", "qc.json", "qc.html"):
+            assert (results / "samples" / sample / name).is_file()
+
+
+def test_nothing_is_written_beside_results_logs_and_benchmarks(finished):
+    given = {"samples.tsv", "config.yaml", *(path.name for path in finished.glob("*.tsv.gz"))}
+    found = {path.name for path in finished.iterdir()}
+    assert found - given == {"results", "logs", "benchmarks", ".snakemake"}
+    left = [path for path in (finished / "results").rglob("*") if path.name.startswith(".")]
+    assert [path for path in left if not path.name.startswith(".snakemake")] == []
+
+
+def test_planted_lineages_and_the_planted_effect_are_found(finished):
+    results = finished / "results" / "planted"
+    contrasts = io.read_table(results / "niche" / "contrasts.tsv")
+    design = io.read_table(results / "niche" / "design.tsv")
+    assert design["verdict"].tolist() == ["tested"]
+    row = contrasts.query("gene == 'Kitl' and cell_type == 'monocyte_macrophage'").iloc[0]
+    assert row["status"] == "tested"
+    assert row["q"] < 0.05
+    assert row["effect"] < -1.5  # log2(0.4 / 3) is -2.9, shrunken: lower outside the marrow
+    assert contrasts.query("gene == 'Tnf' and q < 0.05").empty
+    lif = contrasts.query("gene == 'Lif'")
+    assert set(lif["status"]) == {"not_testable"}
+    assert lif["p"].isna().all()
+
+
+def test_a_second_call_does_nothing(finished):
+    run = snakemake(finished, "--cores", "2")
+    assert run.returncode == 0
+    assert "Nothing to be done" in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize(
+    ("section", "changes", "first", "untouched"),
+    [
+        ("cluster", {"resolution": 2.0}, "cluster", {"qc", "merge", "integrate_scvi", "score"}),
+        ("myeloid", {"q": 0.2}, "myeloid", {"qc", "merge", "cluster", "niche", "score"}),
+        ("niche", {"min_cells": 25}, "niche", {"annotate", "myeloid", "score"}),
+    ],
+)
+def test_a_changed_setting_reruns_only_what_hangs_on_it(
+    finished, section, changes, first, untouched
+):
+    config = yaml.safe_load((finished / "config.yaml").read_text())
+    config[section] = {**config.get(section, {}), **changes}
+    other = finished / ".snakemake" / f"{section}.yaml"
+    other.write_text(yaml.safe_dump(config))
+    run = snakemake(finished, "-n", "--cores", "2", config=str(other.relative_to(finished)))
+    jobs = {line.split()[0] for line in run.stdout.splitlines() if line.split()[1:2] == ["1"]}
+    assert run.returncode == 0
+    assert first in jobs
+    assert "report" in jobs
+    assert not jobs & untouched
+
+
+def test_a_killed_run_completes_with_the_same_tables(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "project", symlinks=True)
+    results = tmp_path / "project" / "results" / "planted"
+    before = tables(results)
+    for name in ("integration", "cluster", "annotate", "score", "niche", "myeloid", "report"):
+        shutil.rmtree(results / name)
+    kill_when(
+        tmp_path / "project", results / "integration" / "pca" / "latent.parquet", "--cores", "2"
+    )
+    locked = snakemake(tmp_path / "project", "--cores", "2")
+    assert locked.returncode != 0  # a crashed run leaves its lock, and Snakemake says so
+    assert "lock" in locked.stdout + locked.stderr
+    assert snakemake(tmp_path / "project", "--unlock").returncode == 0
+    run = snakemake(tmp_path / "project", "--cores", "2", "--rerun-incomplete")
+    assert run.returncode == 0, run.stderr[-4000:]
+    after = tables(results)
+    assert before.keys() == after.keys()
+    assert [name for name in before if before[name] != after[name]] == []
+
+
+def test_snakemake_report_can_be_written(finished, tmp_path):
+    run = snakemake(finished, "--cores", "1", "--report", str(tmp_path / "report.html"))
+    assert run.returncode == 0, run.stderr[-4000:]
+    assert (tmp_path / "report.html").stat().st_size > 100_000
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def normalise(path):
+    table = pd.read_csv(path, sep="\t", index_col=0)
+    np.log1p(table).round(3).to_csv(path, sep="\t")
+
+
+def rename_genes(path):
+    table = pd.read_csv(path, sep="\t", index_col=0)
+    table.columns = [f"Nowhere{number}" for number in range(table.shape[1])]
+    table.to_csv(path, sep="\t")
+
+
+def starve(path):
+    table = pd.read_csv(path, sep="\t", index_col=0)
+    (table // 200).to_csv(path, sep="\t")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (truncate, "m0_spleen.tsv.gz"),
+        (normalise, "raw counts"),
+        (rename_genes, "named"),
+        (starve, "sample m0_spleen: no cell is left"),
+    ],
+)
+def test_a_bad_file_ends_the_run_before_integration_in_one_line(project, tmp_path, damage, message):
+    for name in ("samples.tsv", "config.yaml", *(path.name for path in project.glob("*.tsv.gz"))):
+        shutil.copy(project / name, tmp_path / name)
+    damage(tmp_path / "m0_spleen.tsv.gz")
+    config = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    sheet = pd.read_csv(tmp_path / "samples.tsv", sep="\t").iloc[:2]
+    sheet.to_csv(tmp_path / "samples.tsv", sep="\t", index=False)
+    run = snakemake(tmp_path, "--cores", "2")
+    errors = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
+    assert run.returncode != 0
+    assert len(errors) == 1, run.stderr[-3000:]
+    assert message in errors[0]
+    assert "Traceback" not in run.stderr
+    assert not (tmp_path / "results" / "planted" / "integration").exists()
+
+
+def test_a_wrong_checksum_names_both_sums_and_leaves_nothing(project, tmp_path):
+    data = (project / "m0_spleen.tsv.gz").read_bytes()
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    (mirror / "m0_spleen.tsv.gz").write_bytes(gzip.compress(b"not the file"))
+    wrong = "0" * 64
+    row = {
+        "dataset": "planted",
+        "file": "m0_spleen.tsv.gz",
+        "url": "https://example.org/m0_spleen.tsv.gz",
+        "bytes": (mirror / "m0_spleen.tsv.gz").stat().st_size,
+        "sha256": wrong,
+        "format": "tsv_cells_by_genes",
+        "licence": "none",
+        "citation": "planted",
+        "doi": "",
+        "accession": "",
+        "note": "",
+    }
+    assert data
+    pd.DataFrame([row]).to_csv(tmp_path / "datasets.tsv", sep="\t", index=False)
+    sheet = pd.read_csv(project / "samples.tsv", sep="\t").iloc[:1]
+    sheet.to_csv(tmp_path / "samples.tsv", sep="\t", index=False)
+    config = yaml.safe_load((project / "config.yaml").read_text())
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({**config, "registry": "datasets.tsv"}))
+    run = snakemake(tmp_path, "--cores", "1", EMH_MIRROR=str(mirror))
+    errors = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
+    assert run.returncode != 0
+    assert len(errors) == 1
+    assert wrong in errors[0]
+    raw = tmp_path / "results" / "planted" / "raw"
+    assert not [path for path in raw.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda sheet: sheet.rename(columns={"tissue": "tisue"}), "did you mean 'tissue'"),
+        (lambda sheet: sheet.drop(columns="donor").drop(columns="species"), "missing"),
+        (lambda sheet: pd.concat([sheet, sheet.iloc[:1]]), "m0_spleen"),
+        (lambda sheet: sheet.assign(tissue="spleeen"), "spleen"),
+        (lambda sheet: sheet.assign(species="mosue"), "mouse"),
+        (lambda sheet: sheet.assign(file="gone.tsv.gz"), "gone.tsv.gz"),
+    ],
+)
+def test_a_bad_sheet_ends_the_run_before_its_first_job(project, tmp_path, edit, message):
+    for name in ("config.yaml", *(path.name for path in project.glob("*.tsv.gz"))):
+        shutil.copy(project / name, tmp_path / name)
+    edit(pd.read_csv(project / "samples.tsv", sep="\t")).to_csv(
+        tmp_path / "samples.tsv", sep="\t", index=False
+    )
+    run = snakemake(tmp_path, "--cores", "1")
+    errors = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
+    assert run.returncode != 0
+    assert len(errors) == 1
+    assert "samples.tsv" in errors[0]
+    assert message in errors[0]
+    assert "Traceback" not in run.stderr
+    assert not (tmp_path / "results").exists()
