@@ -205,7 +205,7 @@ def test_statuses_are_words_with_reasons(index: Page, run):
     for key in ("not_identifiable", "effect_only", "not_testable"):
         assert key not in index.text
     said = [one for one in all_findings(run) if one.status == "not_identifiable"]
-    assert said and "cannot be told from a difference of study and chemistry" in said[0].text
+    assert said and "niche cannot be told from study and chemistry" in said[0].text
     assert any("so no p-value is given" in line for line in standfirst(run))
 
 

@@ -20,6 +20,13 @@ FOCUS = ("KIT", "CXCL12", "G-CSF", "IL-1", "LIF", "TNF", "CXCR2")
 Q_LEVEL = 0.10
 """Tested differences at or below this false discovery rate are named."""
 
+OUTCOMES = {
+    "not_identifiable": "So no p-value is given.",
+    "effect_only": "So the size of a difference is shown, without a p-value.",
+    "not_testable": "So nothing is compared.",
+}
+"""What follows from the verdict on a contrast."""
+
 NAMED = 5
 """Differences named in a sentence."""
 
@@ -60,6 +67,33 @@ def all_findings(run: RunTables) -> list[Finding]:
     ]
 
 
+def contrast_titles(run: RunTables) -> dict[str, str]:
+    """Return what each contrast is called on the page, such as ``LPS against control``.
+
+    Parameters
+    ----------
+    run
+        Tables of the run.
+
+    Returns
+    -------
+    dict
+        Name of the contrast -> title; where two would read alike, the name is added.
+    """
+    contrasts = run.config["niche"]["contrasts"]
+    titles = {
+        one["name"]: words.capital(
+            f"{words.name(one['test'])} against {words.name(one['reference'])}"
+        )
+        for one in contrasts
+    }
+    repeated = [title for title in titles.values() if list(titles.values()).count(title) > 1]
+    return {
+        name: f"{title} ({words.name(name)})" if title in repeated else title
+        for name, title in titles.items()
+    }
+
+
 def standfirst(run: RunTables) -> list[str]:
     """Say in two or three sentences what a hurried reader must know.
 
@@ -92,7 +126,11 @@ def standfirst(run: RunTables) -> list[str]:
         f"{words.plural(kept, 'cell')} of {words.plural(len(run.samples), 'sample')} from "
         f"{datasets} are in this report, of {words.number(total)} barcodes.",
     )
-    lines += [_design_sentence(run, row) for _, row in run["design"].iterrows()]
+    titles = contrast_titles(run)
+    for _, row in run["design"].iterrows():
+        reason = words.sentence(str(row["reason"]).split(";")[0])
+        outcome = OUTCOMES.get(row["verdict"], "")
+        lines.append(f"{titles[row['contrast']]}: {reason} {outcome}".strip())
     return lines
 
 
@@ -140,8 +178,11 @@ def cell_types(run: RunTables) -> Iterator[Finding]:
 
 def design(run: RunTables) -> Iterator[Finding]:
     """Say of each contrast whether the samples can answer it."""
+    titles = contrast_titles(run)
     for _, row in run["design"].iterrows():
-        yield Finding(str(row["verdict"]), _design_sentence(run, row), _path("design"))
+        text = f"{titles[row['contrast']]}: {words.sentence(row['reason'])}"
+        outcome = OUTCOMES.get(row["verdict"], "")
+        yield Finding(str(row["verdict"]), f"{text} {outcome}".strip(), _path("design"))
 
 
 def producers(run: RunTables) -> Iterator[Finding]:
@@ -149,29 +190,26 @@ def producers(run: RunTables) -> Iterator[Finding]:
     ligands = run["production"]
     ligands = ligands[(ligands["role"] == "ligand") & ligands["axis"].isin(FOCUS)]
     for niche in words.order(ligands["niche"], ["marrow", "extramedullary"]):
-        table = ligands[ligands["niche"] == niche]
+        table = ligands[(ligands["niche"] == niche) & (ligands["tier"] == "core")]
+        where = f"the {words.name(niche)} niche"
         best = top_producers(table).sort_values("detection", ascending=False, kind="stable")
-        shown = best[best["detection"] >= MIN_SHOWN].head(2 * NAMED)
-        made = [
-            f"{gene} in {words.name(row['cell_type'])} ({words.percent(row['detection'])} of "
-            f"{words.plural(row['n_cells'], 'cell')})"
-            for gene, row in shown.iterrows()
-        ]
-        judged = set(table.loc[known(table), "gene"])
-        if made:
-            rest = f"; {words.number(len(judged) - len(made))} more ligands are seen in fewer cells"
-            yield Finding(
-                "described",
-                f"In the {words.name(niche)} niche the panel's ligands are seen most often so: "
-                f"{words.join(made)}{rest if len(judged) > len(made) else ''}.",
-                _path("production"),
-            )
-        lost = [gene for gene in dict.fromkeys(table["gene"]) if gene not in judged]
+        often = best[best["detection"] >= MIN_SHOWN]
+        seldom = best[best["detection"] < MIN_SHOWN]
+        parts = []
+        if len(often):
+            seen = words.join(_seen(gene, row) for gene, row in often.iterrows())
+            parts.append(f"Ligands of {where} are seen most in these cells: {seen}.")
+        if len(seldom):
+            seen = words.join(_seen(gene, row) for gene, row in seldom.iterrows())
+            parts.append(f"Seldom seen even where they are seen most: {seen}.")
+        if parts:
+            yield Finding("described", " ".join(parts), _path("production"))
+        lost = [gene for gene in dict.fromkeys(table["gene"]) if gene not in set(_judged(table))]
         if lost:
             yield Finding(
                 "not_testable",
-                f"In the {words.name(niche)} niche {words.join(lost)} cannot be judged in any cell "
-                "type: too few counts or cells, or not measured. That is not absence.",
+                f"In {where} {words.join(lost)} cannot be judged in any cell type: too few counts "
+                "or cells, or not measured. That is not absence.",
                 _path("production"),
             )
 
@@ -179,7 +217,10 @@ def producers(run: RunTables) -> Iterator[Finding]:
 def differences(run: RunTables) -> Iterator[Finding]:
     """Say how many differences each contrast could test, and name the clearest."""
     by_type = run["contrasts"][run["contrasts"]["level"] == "cell_type"]
-    for contrast, table in by_type.groupby("contrast", sort=False):
+    for contrast, title in contrast_titles(run).items():
+        table = by_type[by_type["contrast"] == contrast]
+        if table.empty:
+            continue
         counts = table["status"].value_counts()
         parts = [
             f"{words.number(counts[key])} {words.status(key).word}"
@@ -188,25 +229,24 @@ def differences(run: RunTables) -> Iterator[Finding]:
         ]
         yield Finding(
             "",
-            f"{words.name(contrast)}: of {words.number(len(table))} pairs of gene and cell type, "
+            f"{title}: of {words.number(len(table))} pairs of gene and cell type, "
             f"{words.join(parts)}.",
             _path("contrasts"),
         )
-        yield from _named_differences(str(contrast), table)
+        yield from _named_differences(title, table)
 
 
 def frequencies(run: RunTables) -> Iterator[Finding]:
     """Say what can be said of cell-type frequencies."""
     by_lineage = run["composition"][run["composition"]["level"] == "lineage"]
-    for contrast, table in by_lineage.groupby("contrast", sort=False):
+    for contrast, title in contrast_titles(run).items():
+        table = by_lineage[by_lineage["contrast"] == contrast]
         shown = table[table["effect"].notna()]
         if shown.empty:
-            reasons = words.join(table["reason"].dropna().unique()[:2]) or "nothing to compare"
+            status, reason = _why_no_frequencies(run, contrast)
             yield Finding(
-                str(table["status"].iloc[0]),
-                words.sentence(
-                    f"{words.name(contrast)}: no lineage's frequency can be compared: {reasons}"
-                ),
+                status,
+                f"{title}: frequencies cannot be compared. {words.capital(words.sentence(reason))}",
                 _path("composition"),
             )
             continue
@@ -217,7 +257,7 @@ def frequencies(run: RunTables) -> Iterator[Finding]:
             ]
             yield Finding(
                 str(status),
-                f"{words.name(contrast)}, odds of a cell to be of a lineage: {words.join(parts)}.",
+                f"{title}, odds of a cell to be of a lineage: {words.join(parts)}.",
                 _path("composition"),
             )
 
@@ -245,8 +285,7 @@ def signalling(run: RunTables) -> Iterator[Finding]:
 
 def pathological(run: RunTables) -> Iterator[Finding]:
     """Say how many myeloid cells were scored and called pathological, and why not more."""
-    calls = run["calls"]
-    cells = calls["cell_id"].nunique()
+    calls, gates = run["calls"], run["gates"]
     called = calls.loc[calls["pathological"].fillna(False).astype(bool), "cell_id"].nunique()
     judged = calls.loc[calls["pathological"].notna(), "cell_id"].nunique()
     if judged:
@@ -257,12 +296,14 @@ def pathological(run: RunTables) -> Iterator[Finding]:
             _path("calls"),
         )
         return
-    reasons = run["gates"]["reason"].dropna().value_counts()
-    why = f" Most often: {reasons.index[0]}." if len(reasons) else ""
+    scored = calls.loc[calls["score"].notna(), "cell_id"].nunique()
+    codes = gates["code"].dropna().astype(str).value_counts()
+    reasons = [f"{words.name(code)} ({words.number(n)})" for code, n in codes.items()]
+    why = f" Why, by lineage, dataset and signature: {words.join(reasons)}." if reasons else ""
     yield Finding(
-        "not_testable",
-        f"No myeloid cell was called pathological or healthy: {words.plural(cells, 'cell')} have "
-        f"scores, and none a call.{why}",
+        "score_only" if scored else "not_testable",
+        f"No myeloid cell could be called pathological or healthy; {words.plural(scored, 'cell')} "
+        f"have a score.{why}",
         _path("gates"),
     )
 
@@ -287,7 +328,8 @@ def top_producers(production: pd.DataFrame) -> pd.DataFrame:
     return best.set_index("gene")
 
 
-def _named_differences(contrast: str, table: pd.DataFrame) -> Iterator[Finding]:
+def _named_differences(title: str, table: pd.DataFrame) -> Iterator[Finding]:
+    """Name the clearest differences of a contrast, tested ones and sizes apart."""
     tested = table[(table["status"] == "tested") & (table["q"] <= Q_LEVEL)]
     sizes = table[(table["status"] == "effect_only") & ~table["ambient"].fillna(False).astype(bool)]
     for status, part, lead in (
@@ -311,21 +353,25 @@ def _named_differences(contrast: str, table: pd.DataFrame) -> Iterator[Finding]:
         )
         yield Finding(
             status,
-            f"{words.name(contrast)}, {lead}: {words.join(parts)}{more}.",
+            f"{title}, {lead}: {words.join(parts)}{more}.",
             _path("contrasts"),
         )
 
 
-def _design_sentence(run: RunTables, row: pd.Series) -> str:
-    what = f"{words.name(row['test'])} against {words.name(row['reference'])}"
-    what = what[0].upper() + what[1:]
-    aliased = [] if words.is_missing(row["aliased_with"]) else str(row["aliased_with"]).split(";")
-    if row["verdict"] == "not_identifiable" and aliased:
-        return (
-            f"{what}: the difference cannot be told from a difference of {words.join(aliased)}, so "
-            "no p-value is given; the sizes of the differences are shown where they can be."
-        )
-    return words.sentence(f"{what}: {row['reason']}")
+def _why_no_frequencies(run: RunTables, contrast: str) -> tuple[str, str]:
+    row = run["design"].set_index("contrast").loc[contrast]
+    return str(row["composition_verdict"]), str(row["composition_reason"])
+
+
+def _judged(production: pd.DataFrame) -> pd.Series:
+    return production.loc[known(production), "gene"]
+
+
+def _seen(gene: str, row: pd.Series) -> str:
+    return (
+        f"{gene} in {words.name(row['cell_type'])} ({words.percent(row['detection'])} of "
+        f"{words.plural(row['n_cells'], 'cell')})"
+    )
 
 
 def _kept(run: RunTables) -> tuple[int, int]:

@@ -10,10 +10,11 @@ from pathlib import Path
 import pandas as pd
 
 from emhniche.io import CELL_ID, read_json, write_text
-from emhniche.report import index_tables, niche_figures, run_figures, words
-from emhniche.report.findings import all_findings, standfirst
+from emhniche.report import index_tables, niche_figures, niche_tables, run_figures, words
+from emhniche.report.findings import all_findings, contrast_titles, frequencies, standfirst
 from emhniche.report.interactive import MAX_CELLS, cell_frame, map_data
 from emhniche.report.methods import cited, limits, methods_text
+from emhniche.report.page_tables import PageTable
 from emhniche.report.render import Picture, picture, render
 from emhniche.report.tables import TABLES, RunTables, read_run
 
@@ -76,6 +77,7 @@ def build_index(
             "asked": asked(run),
             "datasets": datasets(run, used, numbers),
             "findings": all_findings(run),
+            "frequencies": list(frequencies(run)),
             "pictures": pictures,
             "map": map_data(run, genes, seed=config["seed"]),
             "max_cells": MAX_CELLS,
@@ -128,7 +130,10 @@ def draw(run: RunTables, cells: pd.DataFrame) -> dict[str, Picture]:
             "metrics",
             run_figures.metrics(run["metrics"]),
             caption="Integration metrics between what a latent space without information scores "
-            "(floor) and the best that could be had (ceiling).",
+            "(floor) and the best that could be had (ceiling), with the value at the right. Of "
+            "batch mixing every pair of batches is a pale dot and the median a full one; only "
+            "batches that hold the same cells should mix, so the ceiling is not the goal of every "
+            "pair.",
             tables=_sources("metrics"),
             nothing="No metric could be computed.",
         ),
@@ -152,11 +157,11 @@ def draw(run: RunTables, cells: pd.DataFrame) -> dict[str, Picture]:
     for niche in words.order(run.samples["niche"], ["marrow", "extramedullary"]):
         drawn.append(_panel(production, niche))
     for contrast in run.config["niche"]["contrasts"]:
-        drawn.append(_forest(contrasts, contrast))
+        drawn.append(_forest(contrasts, contrast, contrast_titles(run)[contrast["name"]]))
     return {one.name: one for one in drawn}
 
 
-def tables(run: RunTables, provenance: Mapping) -> dict[str, index_tables.PageTable]:
+def tables(run: RunTables, provenance: Mapping) -> dict[str, PageTable]:
     """Return every table of the index page by its place in the template."""
     return {
         "samples": index_tables.sample_table(run),
@@ -164,13 +169,13 @@ def tables(run: RunTables, provenance: Mapping) -> dict[str, index_tables.PageTa
         "metrics": index_tables.metric_table(run),
         "clusters": index_tables.cluster_table(run),
         "coverage": index_tables.coverage_table(run),
-        "producers": index_tables.producer_table(run),
-        "design": index_tables.design_table(run),
-        "contrasts": index_tables.contrast_table(run),
-        "composition": index_tables.composition_table(run),
-        "ligand_receptor": index_tables.ligand_receptor_table(run),
-        "gates": index_tables.gate_table(run),
-        "subsets": index_tables.subset_table(run),
+        "producers": niche_tables.producer_table(run),
+        "design": niche_tables.design_table(run),
+        "contrasts": niche_tables.contrast_table(run),
+        "composition": niche_tables.composition_table(run),
+        "ligand_receptor": niche_tables.ligand_receptor_table(run),
+        "gates": niche_tables.gate_table(run),
+        "subsets": niche_tables.subset_table(run),
         "inputs": index_tables.input_table(provenance),
     }
 
@@ -178,13 +183,14 @@ def tables(run: RunTables, provenance: Mapping) -> dict[str, index_tables.PageTa
 def asked(run: RunTables) -> list[tuple[str, str]]:
     """Say what the configuration asked for, as terms and values."""
     config = run.config
+    titles = contrast_titles(run)
     panel = run["production"].drop_duplicates("gene")
     axes = list(dict.fromkeys(panel["axis"]))
     facts = [
         (
-            f"Contrast {words.name(one['name'])}",
-            f"{one['factor']}: {one['test']} against {one['reference']}"
-            + "".join(f", only where {k} is {v}" for k, v in (one.get("subset") or {}).items()),
+            titles[one["name"]],
+            f"contrast {one['name']} over {one['factor']}"
+            + "".join(f", only samples with {k} {v}" for k, v in (one.get("subset") or {}).items()),
         )
         for one in config["niche"]["contrasts"]
     ]
@@ -253,16 +259,15 @@ def _panel(production: pd.DataFrame, niche: str) -> Picture:
     )
 
 
-def _forest(contrasts: pd.DataFrame, contrast: Mapping) -> Picture:
-    name = words.name(contrast["name"])
+def _forest(contrasts: pd.DataFrame, contrast: Mapping, title: str) -> Picture:
     return picture(
         f"forest-{contrast['name']}",
         niche_figures.forest(contrasts[contrasts["contrast"] == contrast["name"]], contrast),
-        caption=f"{name}: the largest differences that have a size, at most "
+        caption=f"{title}: the largest differences that have a size, at most "
         f"{niche_figures.MAX_EFFECTS}. Filled: tested, with 95 % interval. Open: a size without a "
         "p-value. A star: the counts may be ambient RNA.",
         tables=_sources("contrasts", "design"),
-        nothing=f"{name}: no difference has a size, nothing could be tested.",
+        nothing=f"{title}: no difference has a size, nothing could be tested.",
     )
 
 

@@ -1,7 +1,7 @@
 """Which tables does the index page show, and which of their rows and columns?
 
 One function a table. A table here is a selection for reading: the file it was made from is linked
-beside it and holds everything.
+beside it and holds everything. :mod:`.niche_tables` has those of the niche and of myeloid cells.
 """
 
 from collections.abc import Mapping
@@ -9,13 +9,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from emhniche.report import words
-from emhniche.report.findings import top_producers
-from emhniche.report.niche_figures import known, places
 from emhniche.report.page_tables import Column, PageTable, page_table
 from emhniche.report.tables import TABLES, RunTables
-
-MAX_ROWS = 300
-"""Rows of a long table on the page; the linked file holds all."""
 
 N_MARKERS = 6
 """Marker genes named for a cluster."""
@@ -44,18 +39,18 @@ def sample_table(run: RunTables) -> PageTable:
     columns = [
         Column("sample", "Sample", "sample"),
         Column("verdict", "Verdict", "verdict"),
-        Column("dataset", "Dataset", "text"),
-        Column("tissue", "Tissue"),
-        Column("donor", "Donor", "text"),
-        Column("condition", "Condition", "text"),
-        Column("enrichment", "Sorted by", "text"),
-        Column("chemistry", "Chemistry", "text"),
         Column("n_in", "Barcodes", "count"),
         Column("n_kept", "Kept", "count"),
         Column("share", "Kept %", "percent"),
         Column("n_counts", "Counts", "count"),
         Column("n_genes", "Genes", "count"),
         Column("pct_mito", "Mito %", "number"),
+        Column("tissue", "Tissue"),
+        Column("donor", "Donor", "text"),
+        Column("condition", "Condition", "text"),
+        Column("enrichment", "Sorted by", "text"),
+        Column("chemistry", "Chemistry", "text"),
+        Column("dataset", "Dataset", "text"),
     ]
     return page_table(
         "samples-table",
@@ -114,7 +109,9 @@ def metric_table(run: RunTables) -> PageTable:
         Column("n", "Cells", "count"),
     ]
     table = run["metrics"].sort_values(["metric", "method"], kind="stable")
-    return _of(run, "metrics", table, columns, caption="Integration metrics with their controls.")
+    return run_table(
+        run, "metrics", table, columns, caption="Integration metrics with their controls."
+    )
 
 
 def cluster_table(run: RunTables) -> PageTable:
@@ -143,7 +140,7 @@ def cluster_table(run: RunTables) -> PageTable:
         Column("agreement", "Agreement", "number"),
         Column("markers", "First markers", "prose"),
     ]
-    return _of(
+    return run_table(
         run,
         "cluster_types",
         shown,
@@ -153,175 +150,6 @@ def cluster_table(run: RunTables) -> PageTable:
         "where it is of another lineage. Agreement: share of the cluster's cells whose part has "
         "the cluster's lineage.",
     )
-
-
-def producer_table(run: RunTables) -> PageTable:
-    """Return one row a ligand of the panel: which cells hold it most, or that nobody knows."""
-    production = run["production"]
-    ligands = production[production["role"].isin(["ligand", "adhesion_ligand"])]
-    ligands = ligands.assign(place=places(ligands).str.replace("\n", ", "))
-    rows = ligands.drop_duplicates("gene")[["axis", "gene"]].set_index("gene", drop=False)
-    columns = [Column("axis", "Axis", "text"), Column("gene", "Ligand", "text")]
-    for niche in words.order(ligands["niche"], ["marrow", "extramedullary"]):
-        part = ligands[ligands["niche"] == niche]
-        best = top_producers(part).reindex(rows.index)
-        judged = set(part.loc[known(part), "gene"])
-        rows[f"{niche}_type"] = [_producer(gene, best, judged) for gene in rows["gene"]]
-        rows[f"{niche}_place"] = best["place"]
-        rows[f"{niche}_detection"] = best["detection"]
-        rows[f"{niche}_share"] = best["share_of_tissue"]
-        columns += [
-            Column(f"{niche}_type", f"Most often in {words.name(niche)}"),
-            Column(f"{niche}_place", "of", "text"),
-            Column(f"{niche}_detection", "Cells with it", "percent"),
-            Column(f"{niche}_share", "Share of its transcripts", "percent"),
-        ]
-    return _of(
-        run,
-        "production",
-        rows,
-        columns,
-        caption="Ligands of the panel: the cell type of each niche that holds the transcript most "
-        "often, and which share of all its transcripts in that tissue it makes (only where cells "
-        "were not sorted).",
-        searchable=True,
-    )
-
-
-def design_table(run: RunTables) -> PageTable:
-    """Return the verdict on each contrast."""
-    columns = [
-        Column("contrast", "Contrast"),
-        Column("verdict", "Verdict", "status"),
-        Column("units_test", "Units, test", "count"),
-        Column("units_reference", "Units, reference", "count"),
-        Column("known_donors_test", "Known donors, test", "count"),
-        Column("known_donors_reference", "Known donors, reference", "count"),
-        Column("aliased_with", "Cannot be told from", "text"),
-        Column("reason", "Why", "prose"),
-    ]
-    return _of(run, "design", run["design"], columns, caption="What each contrast allows.")
-
-
-def contrast_table(run: RunTables) -> PageTable:
-    """Return the differences that have a size, tested ones first, then by size."""
-    judged = run["contrasts"][run["contrasts"]["level"] == "cell_type"]
-    table = judged[judged["effect"].notna()]
-    rank = table["status"].map({key: i for i, key in enumerate(words.STATUSES)})
-    order = pd.DataFrame({"rank": rank, "size": -table["effect"].abs()}).sort_values(
-        ["rank", "size"], kind="stable"
-    )
-    shown = table.loc[order.index[:MAX_ROWS]]
-    ambient = _ambient_words(shown)
-    columns = [
-        Column("contrast", "Contrast"),
-        Column("axis", "Axis", "text"),
-        Column("gene", "Gene", "text"),
-        Column("role", "Role"),
-        Column("cell_type", "Cell type"),
-        Column("effect", "log2 fold change", "signed"),
-        Column("ci_low", "95 % from", "signed"),
-        Column("ci_high", "to", "signed"),
-        Column("q", "q", "p"),
-        Column("counts_test", "Counts, test", "count"),
-        Column("counts_reference", "Counts, reference", "count"),
-        Column("status", "Status", "status"),
-        Column("ambient", "Note", "text"),
-    ]
-    return _of(
-        run,
-        "contrasts",
-        shown.assign(ambient=ambient),
-        columns,
-        caption=f"Differences that have a size: {words.number(len(shown))} of "
-        f"{words.number(len(table))}; {words.number(len(judged) - len(table))} further "
-        "pairs of gene and cell type have none, because they are not testable.",
-        searchable=True,
-    )
-
-
-def composition_table(run: RunTables) -> PageTable:
-    """Return the frequencies of cell types in each contrast."""
-    columns = [
-        Column("contrast", "Contrast"),
-        Column("level", "Level"),
-        Column("lineage", "Lineage"),
-        Column("cell_type", "Cell type"),
-        Column("fraction_test", "Test", "percent"),
-        Column("fraction_reference", "Reference", "percent"),
-        Column("effect", "log2 odds ratio", "signed"),
-        Column("ci_low", "95 % from", "signed"),
-        Column("ci_high", "to", "signed"),
-        Column("q", "q", "p"),
-        Column("status", "Status", "status"),
-        Column("reason", "Why", "prose"),
-    ]
-    return _of(
-        run, "composition", run["composition"], columns, caption="Frequency of cell types.",
-        searchable=True,
-    )  # fmt: skip
-
-
-def ligand_receptor_table(run: RunTables) -> PageTable:
-    """Return the ligand-receptor combinations that have a score, highest first."""
-    table = run["ligand_receptor"]
-    scored = table[table["score"].notna() & (table["status"] != "not_testable")]
-    shown = scored.sort_values("score", ascending=False, kind="stable").head(MAX_ROWS)
-    shown = shown.assign(ambient=_ambient_words(shown))
-    columns = [
-        Column("niche", "Niche"),
-        Column("unit", "Donor or library", "text"),
-        Column("condition", "Condition", "text"),
-        Column("axis", "Axis", "text"),
-        Column("ligand", "Ligand", "text"),
-        Column("sender", "made by"),
-        Column("ligand_detection", "Cells", "percent"),
-        Column("receptor", "Receptor", "text"),
-        Column("receiver", "held by"),
-        Column("receptor_detection", "Cells", "percent"),
-        Column("sign", "Sign"),
-        Column("score", "Score", "number"),
-        Column("ambient", "Note", "text"),
-    ]
-    return _of(
-        run,
-        "ligand_receptor",
-        shown,
-        columns,
-        caption=f"Ligand-receptor combinations with a score: {words.number(len(shown))} of "
-        f"{words.number(len(scored))}; {words.number(len(table) - len(scored))} have none.",
-        searchable=True,
-    )
-
-
-def gate_table(run: RunTables) -> PageTable:
-    """Return why each myeloid lineage has calls, or none."""
-    columns = [
-        Column("lineage", "Lineage"),
-        Column("tissue", "Tissue"),
-        Column("dataset", "Dataset", "text"),
-        Column("signature", "Signature"),
-        Column("status", "Status", "status"),
-        Column("reason", "Why", "prose"),
-        Column("effect", "Effect", "signed"),
-        Column("p", "p", "p"),
-    ]
-    return _of(run, "gates", run["gates"], columns, caption="Gates of the myeloid calls.")
-
-
-def subset_table(run: RunTables) -> PageTable:
-    """Return the pathological subsets."""
-    columns = [
-        Column("subset", "Subset", "text"),
-        Column("lineage", "Lineage"),
-        Column("tissue", "Tissue"),
-        Column("cells", "Cells", "count"),
-        Column("units", "Units", "count"),
-        Column("markers", "Markers", "prose"),
-        Column("evidence", "Evidence", "prose"),
-        Column("status", "Status", "status"),
-    ]
-    return _of(run, "subsets", run["subsets"], columns, caption="Pathological subsets.")
 
 
 def coverage_table(run: RunTables) -> PageTable:
@@ -336,7 +164,7 @@ def coverage_table(run: RunTables) -> PageTable:
         Column("status", "Status"),
         Column("share_above_null95", "Cells above their null", "percent"),
     ]
-    return _of(
+    return run_table(
         run,
         "null",
         run["null"],
@@ -356,19 +184,27 @@ def input_table(provenance: Mapping) -> PageTable:
     return page_table("inputs-table", table, columns, caption="Public files of this run.")
 
 
-def _ambient_words(table: pd.DataFrame) -> pd.Series:
-    flagged = table["ambient"].fillna(False).astype(bool)
-    return flagged.map({True: "may be ambient", False: ""})
-
-
-def _producer(gene: str, best: pd.DataFrame, judged: set[str]) -> str:
-    if pd.notna(best.loc[gene, "cell_type"]):
-        return str(best.loc[gene, "cell_type"])
-    return "in no cell beyond ambient" if gene in judged else "not testable"
-
-
-def _of(
+def run_table(
     run: RunTables, name: str, table: pd.DataFrame, columns: list[Column], **settings: object
 ) -> PageTable:
+    """Put rows of a table of the run in words, with a link to the file it came from.
+
+    Parameters
+    ----------
+    run
+        Tables of the run.
+    name
+        The table's name in :data:`emhniche.report.tables.TABLES`.
+    table
+        The rows to show.
+    columns
+        The columns to show.
+    **settings
+        ``caption`` and ``searchable`` of :func:`emhniche.report.page_tables.page_table`.
+
+    Returns
+    -------
+    PageTable
+    """
     source = f"../{TABLES[name][0]}"
     return page_table(f"{name.replace('_', '-')}-table", table, columns, source=source, **settings)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
@@ -48,7 +48,9 @@ def panel_map(production: pd.DataFrame, niche: str) -> Figure | None:
     table = production[(production["niche"] == niche) & (production["tier"] == "core")]
     table = table.assign(place=places(table), shown=100 * table["detection"].where(known(table)))
     columns = table[known(table)].drop_duplicates(["place", "cell_type"])
-    columns = columns.sort_values(["place", "n_cells"], ascending=[True, False], kind="stable")
+    columns = columns.assign(key=columns["place"].str.casefold()).sort_values(
+        ["key", "n_cells"], ascending=[True, False], kind="stable"
+    )
     if columns.empty:
         return None
     genes = table.drop_duplicates("gene")
@@ -59,7 +61,7 @@ def panel_map(production: pd.DataFrame, niche: str) -> Figure | None:
     grid = grid.reindex(index=genes["gene"]).reindex(columns=keys).to_numpy(dtype=float)
     figure, axes = figures.new_figure(3.0 + 0.3 * len(columns), 3.0 + 0.185 * len(genes))
     axis = axes[0, 0]
-    picture = axis.imshow(grid, cmap=RAMP, vmin=0, vmax=100, aspect="auto")
+    picture = axis.imshow(grid, cmap=RAMP, norm=PowerNorm(0.5, 0, 100), aspect="auto")
     for row, column in np.argwhere(np.isnan(grid)):
         axis.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, linewidth=0, **NOT_TESTABLE))
     labels = [
@@ -76,9 +78,9 @@ def panel_map(production: pd.DataFrame, niche: str) -> Figure | None:
     axis.spines[:].set_visible(False)
     _axis_rules(axis, genes["axis"].tolist(), len(columns))
     _place_rules(axis, columns["place"].tolist())
-    figure.colorbar(
-        picture, ax=axis, shrink=0.5, aspect=16, pad=0.12, label="cells with the transcript (%)"
-    )
+    bar = figure.colorbar(picture, ax=axis, shrink=0.4, aspect=14, pad=0.12)
+    bar.set_label("cells with the transcript (%)")
+    bar.set_ticks([0, 1, 5, 20, 50, 100], labels=["0", "1", "5", "20", "50", "100"])
     figure.legend(
         handles=[Patch(**NOT_TESTABLE, label="not testable or not measured")],
         loc="outside lower right",

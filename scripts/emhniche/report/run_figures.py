@@ -73,40 +73,42 @@ def training(history: pd.DataFrame) -> Figure | None:
 
 @styled
 def metrics(table: pd.DataFrame) -> Figure | None:
-    """Draw where each integration metric lies between the floor and ceiling of its controls."""
+    """Draw where each integration metric lies between the floor and ceiling of its controls.
+
+    Parameters
+    ----------
+    table
+        ``integration/metrics.tsv``. Of a metric that is measured on many pairs
+        (``batch_mixing:<a>|<b>``) every pair is a pale dot and the median a full one.
+
+    Returns
+    -------
+    matplotlib.figure.Figure or None
+        None when no metric has a value and both controls.
+    """
     table = table[table[["value", "floor", "ceiling"]].notna().all(axis=1)]
     if table.empty:
         return None
-    names, methods = (
-        list(dict.fromkeys(table["metric"]))[::-1],
-        list(dict.fromkeys(table["method"])),
+    table = table.assign(
+        family=table["metric"].str.split(":").str[0],
+        at=(table["value"] - table["floor"]) / (table["ceiling"] - table["floor"]),
     )
-    figure, axes = figures.new_figure(7.6, 1.2 + 0.34 * len(names))
-    axis = axes[0, 0]
-    for place, metric in enumerate(names):
-        axis.plot(
-            [0, 1], [place, place], color="#DDE3E8", linewidth=5, solid_capstyle="butt", zorder=1
-        )
-        for _, row in table[table["metric"] == metric].iterrows():
-            marker = methods.index(row["method"])
-            at = (row["value"] - row["floor"]) / (row["ceiling"] - row["floor"])
-            axis.plot(at, place, "oDs^"[marker % 4], color=CYCLE[marker], markersize=6.5)
-            text = words.significant(row["value"], 2)
-            shift = 7 if marker % 2 == 0 else -9
-            axis.annotate(
-                text, (at, place), xytext=(0, shift), textcoords="offset points",
-                ha="center", va="center", fontsize=7.5, color=CYCLE[marker],
-            )  # fmt: skip
-    labels = [
-        words.short(words.name(name.replace(":", ": ").replace("|", " and ")), 44) for name in names
-    ]
-    axis.set_yticks(range(len(names)), labels)
+    families, methods = table["family"].unique()[::-1], list(table["method"].unique())
+    figure, axes = figures.new_figure(7.6, 1.1 + 0.3 * len(families) * len(methods))
+    axis, labels = axes[0, 0], []
+    for place, family in enumerate(families):
+        for number, method in enumerate(methods):
+            part = table[(table["family"] == family) & (table["method"] == method)]
+            height = place + 0.18 - 0.36 * number / max(len(methods) - 1, 1)
+            _metric_row(axis, part, height, CYCLE[number])
+        pairs = part["metric"].nunique()
+        labels.append(f"{words.name(family)}{f' ({pairs} pairs)' if pairs > 1 else ''}")
+    axis.set_yticks(range(len(families)), labels)
     axis.set_xticks([0, 1], ["floor", "ceiling"])
-    axis.set_ylim(-0.7, len(names) - 0.3)
+    axis.set_ylim(-0.5, len(families) - 0.5)
     axis.tick_params(axis="y", length=0)
     handles = [
-        Line2D([], [], marker="oDs^"[i % 4], linestyle="", color=CYCLE[i])
-        for i in range(len(methods))
+        Line2D([], [], marker="o", linestyle="", color=CYCLE[i]) for i in range(len(methods))
     ]
     figure.legend(handles, methods, loc="outside upper left", ncols=len(methods))
     return figure
@@ -236,6 +238,25 @@ def myeloid(calls: pd.DataFrame, tissue: pd.Series) -> Figure | None:
     handles = [Line2D([], [], marker="o", linestyle="", color=palette[t]) for t in tissues]
     figure.legend(handles, tissues, loc="outside upper left", ncols=len(tissues))
     return figure
+
+
+def _metric_row(axis: Axes, part: pd.DataFrame, height: float, colour: str) -> None:
+    """Draw one metric of one method: its bar, its pairs and its median with the value."""
+    axis.plot([0, 1], [height] * 2, color="#DDE3E8", linewidth=4, solid_capstyle="butt", zorder=1)
+    if part.empty:
+        return
+    if len(part) > 1:
+        axis.scatter(part["at"], [height] * len(part), s=16, color=colour, alpha=0.3, linewidths=0)
+    axis.plot(part["at"].median(), height, "o", color=colour, markersize=6.5)
+    axis.annotate(
+        words.significant(part["value"].median(), 2),
+        (1, height),
+        xytext=(8, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=8.5,
+        color=colour,
+    )
 
 
 def _dot_legend(

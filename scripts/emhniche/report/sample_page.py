@@ -178,9 +178,9 @@ def describe_doublets(qc: Mapping) -> str:
     """Say how doublets were looked for in a sample, and what came of it."""
     found = qc["doublets"]
     if found["status"] == "not_run":
-        return words.sentence(f"not searched for: {found['reason']}")
+        return words.sentence(f"Not searched for: {found['reason']}")
     if found["status"] == "no_threshold":
-        return words.sentence(f"scored, but none called: {found['reason']}")
+        return words.sentence(f"Scored, but none called: {found['reason']}")
     usable = qc["n_kept"] + found["n_called"]
     return (
         f"{words.plural(found['n_called'], 'barcode')} of {words.number(usable)} "

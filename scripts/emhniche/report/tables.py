@@ -36,7 +36,7 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "null": ("score/null.tsv", ("set", "kind", "dataset", "n_genes", "n_measured", "status")),
     "design": (
         "niche/design.tsv",
-        ("contrast", "test", "reference", "aliased_with", "verdict", "reason"),
+        ("contrast", "verdict", "reason", "composition_verdict", "composition_reason"),
     ),
     "contrasts": (
         "niche/contrasts.tsv",
@@ -61,7 +61,7 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "myeloid/calls.parquet",
         (CELL_ID, "lineage", "signature", "maturation", "score", "pathological", "status"),
     ),
-    "gates": ("myeloid/gates.tsv", ("lineage", "tissue", "signature", "status", "reason")),
+    "gates": ("myeloid/gates.tsv", ("lineage", "tissue", "signature", "status", "code", "reason")),
     "subsets": ("myeloid/subsets.tsv", ("subset", "lineage", "tissue", "cells", "status")),
 }
 """Name of a table -> its path below the results folder and the columns the pages lean on."""

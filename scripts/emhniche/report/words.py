@@ -67,6 +67,11 @@ STATUSES = {
             "too few counts, cells or samples to say anything: neither present nor absent",
         ),
         Status(
+            "score_only",
+            "score only",
+            "cells have a score, but too few reference donors stand behind it to call any of them",
+        ),
+        Status(
             "described",
             "described",
             "a number that describes these samples; nothing is compared",
@@ -151,6 +156,11 @@ def fold(effect: object) -> str:
     return f"{size}-fold {'higher' if float(effect) > 0 else 'lower'}"
 
 
+def capital(text: str) -> str:
+    """Write `text` with a capital at its start."""
+    return text[:1].upper() + text[1:]
+
+
 def plural(count: object, noun: str, nouns: str | None = None) -> str:
     """Write a count with its noun: ``1 donor``, ``1,204 cells``."""
     one = not is_missing(count) and float(count) == 1
@@ -180,14 +190,9 @@ def reason(value: object) -> str:
 
 
 def sentence(text: object) -> str:
-    """Write `text` as a sentence: a capital at its start (gene names apart) and a full stop."""
+    """End `text` with a full stop, unless it has its own end."""
     text = "" if is_missing(text) else str(text).strip()
-    if not text:
-        return ""
-    first = text.split()[0]
-    if first.islower() and first.isalpha():
-        text = text[0].upper() + text[1:]
-    return text if text[-1] in ".?!" else f"{text}."
+    return text if not text or text[-1] in ".?!" else f"{text}."
 
 
 def short(text: object, limit: int = 40) -> str:

@@ -1,0 +1,223 @@
+"""Which tables of the niche and of myeloid cells does the index page show?
+
+One function a table, as in :mod:`.index_tables`.
+"""
+
+import pandas as pd
+
+from emhniche.report import words
+from emhniche.report.findings import contrast_titles, top_producers
+from emhniche.report.index_tables import run_table
+from emhniche.report.niche_figures import known, places
+from emhniche.report.page_tables import Column, PageTable
+from emhniche.report.tables import RunTables
+
+MAX_ROWS = 300
+"""Rows of a long table on the page; the linked file holds all."""
+
+
+def producer_table(run: RunTables) -> PageTable:
+    """Return one row a ligand of the panel: which cells hold it most, or that nobody knows."""
+    production = run["production"]
+    ligands = production[production["role"].isin(["ligand", "adhesion_ligand"])]
+    ligands = ligands.assign(place=places(ligands).str.replace("\n", ", "))
+    rows = ligands.drop_duplicates("gene")[["axis", "gene"]].set_index("gene", drop=False)
+    columns = [Column("axis", "Axis", "text"), Column("gene", "Ligand", "text")]
+    for niche in words.order(ligands["niche"], ["marrow", "extramedullary"]):
+        part = ligands[ligands["niche"] == niche]
+        best = top_producers(part).reindex(rows.index)
+        judged = set(part.loc[known(part), "gene"])
+        rows[f"{niche}_type"] = [_producer(gene, best, judged) for gene in rows["gene"]]
+        rows[f"{niche}_place"] = best["place"]
+        rows[f"{niche}_detection"] = best["detection"]
+        rows[f"{niche}_share"] = best["share_of_tissue"]
+        columns += [
+            Column(f"{niche}_type", f"Most often in {words.name(niche)}"),
+            Column(f"{niche}_place", "of", "text"),
+            Column(f"{niche}_detection", "Cells with it", "percent"),
+            Column(f"{niche}_share", "Share of its transcripts", "percent"),
+        ]
+    return run_table(
+        run,
+        "production",
+        rows,
+        columns,
+        caption="Ligands of the panel: the cell type of each niche that holds the transcript most "
+        "often, and which share of all its transcripts in that tissue it makes (only where cells "
+        "were not sorted).",
+        searchable=True,
+    )
+
+
+def design_table(run: RunTables) -> PageTable:
+    """Return the verdict on each contrast."""
+    columns = [
+        Column("contrast", "Contrast"),
+        Column("verdict", "Verdict", "status"),
+        Column("units_test", "Units, test", "count"),
+        Column("units_reference", "Units, ref.", "count"),
+        Column("known_donors_test", "Known donors, test", "count"),
+        Column("known_donors_reference", "Known donors, ref.", "count"),
+        Column("reason", "Why", "prose"),
+    ]
+    table = _titled(run, run["design"])
+    return run_table(
+        run,
+        "design",
+        table,
+        columns,
+        caption="What each contrast allows. A unit is a donor, or a library of an unknown donor; "
+        "only known donors can stand behind a p-value.",
+    )
+
+
+def contrast_table(run: RunTables) -> PageTable:
+    """Return the differences that have a size, tested ones first, then by size."""
+    judged = run["contrasts"][run["contrasts"]["level"] == "cell_type"]
+    table = judged[judged["effect"].notna()]
+    rank = table["status"].map({key: i for i, key in enumerate(words.STATUSES)})
+    order = pd.DataFrame({"rank": rank, "size": -table["effect"].abs()}).sort_values(
+        ["rank", "size"], kind="stable"
+    )
+    shown = table.loc[order.index[:MAX_ROWS]]
+    ambient = _ambient_words(shown)
+    columns = [
+        Column("contrast", "Contrast"),
+        Column("axis", "Axis", "text"),
+        Column("gene", "Gene", "text"),
+        Column("role", "Role"),
+        Column("cell_type", "Cell type"),
+        Column("effect", "log2 fold change", "signed"),
+        Column("ci_low", "95 % from", "signed"),
+        Column("ci_high", "to", "signed"),
+        Column("q", "q", "p"),
+        Column("counts_test", "Counts, test", "count"),
+        Column("counts_reference", "Counts, reference", "count"),
+        Column("status", "Status", "status"),
+        Column("ambient", "Note", "text"),
+    ]
+    return run_table(
+        run,
+        "contrasts",
+        _titled(run, shown.assign(ambient=ambient)),
+        columns,
+        caption=f"Differences that have a size: {words.number(len(shown))} of "
+        f"{words.number(len(table))}; {words.number(len(judged) - len(table))} further "
+        "pairs of gene and cell type have none, because they are not testable.",
+        searchable=True,
+    )
+
+
+def composition_table(run: RunTables) -> PageTable:
+    """Return the frequencies of lineages in each contrast, where any arm has one."""
+    table = run["composition"][run["composition"]["level"] == "lineage"]
+    known_share = table[["fraction_test", "fraction_reference"]].notna().any(axis=1)
+    columns = [
+        Column("contrast", "Contrast"),
+        Column("lineage", "Lineage"),
+        Column("fraction_test", "Test", "percent"),
+        Column("fraction_reference", "Reference", "percent"),
+        Column("effect", "log2 odds ratio", "signed"),
+        Column("ci_low", "95 % from", "signed"),
+        Column("ci_high", "to", "signed"),
+        Column("q", "q", "p"),
+        Column("status", "Status", "status"),
+    ]
+    return run_table(
+        run,
+        "composition",
+        _titled(run, table[known_share]),
+        columns,
+        caption="Frequency of lineages, the mean of the units, from libraries that were not sorted "
+        "or enriched. A dash: the arm has no such library.",
+        searchable=True,
+    )
+
+
+def ligand_receptor_table(run: RunTables) -> PageTable:
+    """Return the ligand-receptor combinations that have a score, highest first."""
+    table = run["ligand_receptor"]
+    scored = table[table["score"].notna() & (table["status"] != "not_testable")]
+    shown = scored.sort_values("score", ascending=False, kind="stable").head(MAX_ROWS)
+    shown = shown.assign(ambient=_ambient_words(shown))
+    columns = [
+        Column("niche", "Niche"),
+        Column("unit", "Donor or library", "text"),
+        Column("condition", "Condition", "text"),
+        Column("axis", "Axis", "text"),
+        Column("ligand", "Ligand", "text"),
+        Column("sender", "made by"),
+        Column("ligand_detection", "Cells", "percent"),
+        Column("receptor", "Receptor", "text"),
+        Column("receiver", "held by"),
+        Column("receptor_detection", "Cells", "percent"),
+        Column("sign", "Sign"),
+        Column("score", "Score", "number"),
+        Column("ambient", "Note", "text"),
+    ]
+    return run_table(
+        run,
+        "ligand_receptor",
+        shown,
+        columns,
+        caption=f"Ligand-receptor combinations with a score: {words.number(len(shown))} of "
+        f"{words.number(len(scored))}; {words.number(len(table) - len(scored))} have none.",
+        searchable=True,
+    )
+
+
+def gate_table(run: RunTables) -> PageTable:
+    """Return why cells of each myeloid lineage could be called, or not, where there are any."""
+    gates = run["gates"]
+    shown = gates[gates["code"] != "no_lineage_cells"]
+    left_out = words.plural(len(gates) - len(shown), "gate")
+    columns = [
+        Column("lineage", "Lineage"),
+        Column("tissue", "Tissue"),
+        Column("dataset", "Dataset", "text"),
+        Column("signature", "Signature"),
+        Column("cells", "Cells", "count"),
+        Column("status", "Status", "status"),
+        Column("reason", "Why", "prose"),
+        Column("effect", "Effect", "signed"),
+        Column("p", "p", "p"),
+    ]
+    return run_table(
+        run,
+        "gates",
+        shown,
+        columns,
+        caption="Whether cells could be called, by lineage, place and signature. Left out: "
+        f"{left_out} without a cell of the lineage.",
+    )
+
+
+def subset_table(run: RunTables) -> PageTable:
+    """Return the pathological subsets."""
+    columns = [
+        Column("subset", "Subset", "text"),
+        Column("lineage", "Lineage"),
+        Column("tissue", "Tissue"),
+        Column("cells", "Cells", "count"),
+        Column("units", "Units", "count"),
+        Column("markers", "Markers", "prose"),
+        Column("evidence", "Evidence", "prose"),
+        Column("status", "Status", "status"),
+    ]
+    return run_table(run, "subsets", run["subsets"], columns, caption="Pathological subsets.")
+
+
+def _titled(run: RunTables, table: pd.DataFrame) -> pd.DataFrame:
+    """Give contrasts the names they have in sentences."""
+    return table.assign(contrast=table["contrast"].map(contrast_titles(run)))
+
+
+def _ambient_words(table: pd.DataFrame) -> pd.Series:
+    flagged = table["ambient"].fillna(False).astype(bool)
+    return flagged.map({True: "may be ambient", False: ""})
+
+
+def _producer(gene: str, best: pd.DataFrame, judged: set[str]) -> str:
+    if pd.notna(best.loc[gene, "cell_type"]):
+        return str(best.loc[gene, "cell_type"])
+    return "in no cell beyond ambient" if gene in judged else "not testable"
