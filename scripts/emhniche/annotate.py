@@ -20,7 +20,7 @@ from emhniche.lineage import UNRESOLVED, group_rates, marker_sets, name_groups
 N_MARKERS = 25
 """Marker genes listed a cluster."""
 
-MIN_PART_CELLS = 20
+MIN_PART_CELLS = 10
 """A smaller part of a cluster in a dataset takes the name of the whole cluster."""
 
 _TISSUE = {"marrow": "marrow", "extramedullary": "spleen"}
