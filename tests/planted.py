@@ -31,7 +31,7 @@ def coarse_markers() -> pd.DataFrame:
 
 
 def genes() -> pd.Index:
-    """Every positive marker, a mitochondrial set, ribosomal genes and 400 genes that all express."""
+    """List every positive marker, mitochondrial and ribosomal genes and 400 that all express."""
     markers = coarse_markers()["positive"].explode().unique()
     mito = [f"mt-{name}" for name in ("Co1", "Co2", "Atp6", "Nd1", "Cytb")]
     ribo = [f"Rps{number}" for number in range(3, 13)]

@@ -1,10 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from planted import library, lineage_table
 
 from emhniche.annotate import annotate_clusters
 from emhniche.lineage import UNRESOLVED
+from planted import library, lineage_table
 
 SETTINGS = {"min_score": 0.1, "min_confidence": 0.5, "n_resamples": 50, "seed": 0}
 MIX = {"B": 80, "T": 80, "NK": 40, "monocyte_macrophage": 60, "neutrophil": 40, "erythroid": 40}
@@ -29,7 +29,7 @@ def test_each_cluster_gets_its_lineage(planted):
 
 
 def test_top_markers_are_planted_markers_and_carry_no_p_value(planted):
-    _, _, (_, named, markers) = planted
+    _, _, (_, _, markers) = planted
     first = markers.groupby("cluster").head(5)
     sets = lineage_table().query("lineage == cell_type and polarity == 'positive'")
     for lineage, group in first.groupby("lineage"):

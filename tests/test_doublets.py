@@ -1,11 +1,11 @@
 import anndata as ad
 import numpy as np
 import pytest
-from planted import library
 from scipy import sparse
 from sklearn.metrics import roc_auc_score
 
 from emhniche.doublets import find_doublets
+from planted import library
 
 SETTINGS = {"method": "scrublet", "min_cells": 500, "expected_rate": 0.08, "seed": 0}
 

@@ -2,13 +2,13 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from planted import library
 from scipy import sparse
 from sklearn.metrics import silhouette_score
 
 from emhniche.errors import InputError
 from emhniche.integrate import integrate
 from emhniche.metrics import neighbour_share
+from planted import library
 
 SETTINGS = {
     "accelerator": "cpu",

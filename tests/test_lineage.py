@@ -1,9 +1,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from planted import coarse_markers, library, lineage_table
 
 from emhniche.lineage import UNRESOLVED, group_rates, marker_sets, name_groups, set_scores
+from planted import coarse_markers, library, lineage_table
 
 LIMITS = {"min_score": 0.1, "min_confidence": 0.5, "n_resamples": 50, "seed": 0}
 

@@ -2,12 +2,12 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from planted import library
 
 from emhniche import io
 from emhniche.errors import InputError
 from emhniche.merge import Part, merge_samples
 from emhniche.resources import load_panel, load_signatures
+from planted import library
 
 PANEL = load_panel("resources/panel.tsv", "mouse")
 SIGNATURES = load_signatures("resources/signatures.tsv", "mouse")

@@ -2,12 +2,12 @@ import json
 
 import numpy as np
 import pytest
-from planted import coarse_markers, library
 
 from emhniche import io
 from emhniche.errors import InputError
 from emhniche.qc import qc_sample
 from emhniche.qc_metrics import barcode_metrics
+from planted import coarse_markers, library
 
 SETTINGS = {
     "n_mads": 4.0,

@@ -101,8 +101,8 @@ def name_parts(
 ) -> pd.DataFrame:
     """Give each cluster, and its part in each dataset, a lineage and where one fits a cell type.
 
-    Parameters are those of :func:`annotate_clusters`, with ``cluster``, ``dataset`` and ``niche`` of
-    each cell in `obs`.
+    Parameters are those of :func:`annotate_clusters`, with ``cluster``, ``dataset`` and
+    ``niche`` of each cell in `obs`.
 
     Returns
     -------
@@ -163,8 +163,8 @@ def _own_part(obs: pd.DataFrame, named: pd.DataFrame) -> pd.DataFrame:
 def cluster_markers(cells: ad.AnnData, groups: pd.Series, named: pd.DataFrame) -> pd.DataFrame:
     """List the genes that set each cluster apart, for display; no test over cells is made.
 
-    Genes are ranked by log2 fold change of the mean rate times the difference in detection, over the
-    genes that every dataset measured.
+    Genes are ranked by log2 fold change of the mean rate times the difference in detection, over
+    the genes that every dataset measured.
 
     Parameters
     ----------

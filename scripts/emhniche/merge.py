@@ -84,17 +84,16 @@ def merge_samples(
     _check_shared(measured)
     kept = measured.all(axis=1) | in_panel | in_signature | (genes == "union")
     measured = measured[kept]
-    with atomic_path(output) as temporary:
-        with h5py.File(temporary, "w") as store:
-            obs, ambient = _append_samples(store, parts, sheet, measured.index)
-            var = pd.DataFrame(index=measured.index)
-            var["panel"] = in_panel[kept]
-            var["signature"] = in_signature[kept]
-            var["n_datasets_measured"] = measured.sum(axis=1)
-            var["highly_variable"] = highly_variable(
-                sparse_dataset(store["X"]), obs["batch"], measured.mean(axis=1) > 0.5, n_top=n_hvg
-            )
-            _finish(store, obs, var, {"measured": measured, "ambient": ambient})
+    with atomic_path(output) as temporary, h5py.File(temporary, "w") as store:
+        obs, ambient = _append_samples(store, parts, sheet, measured.index)
+        var = pd.DataFrame(index=measured.index)
+        var["panel"] = in_panel[kept]
+        var["signature"] = in_signature[kept]
+        var["n_datasets_measured"] = measured.sum(axis=1)
+        var["highly_variable"] = highly_variable(
+            sparse_dataset(store["X"]), obs["batch"], measured.mean(axis=1) > 0.5, n_top=n_hvg
+        )
+        _finish(store, obs, var, {"measured": measured, "ambient": ambient})
 
 
 def measured_genes(parts: Sequence[Part], dataset: pd.Series) -> pd.DataFrame:

@@ -124,6 +124,6 @@ def _mixing(
 
 def _chance_ratio(points: np.ndarray, groups: np.ndarray) -> float:
     """Observed share of other-group neighbours over the share expected by chance."""
-    names, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     expected = 1 - (sizes[codes] - 1) / (len(groups) - 1)
     return float(neighbour_share(points, groups).sum() / expected.sum())

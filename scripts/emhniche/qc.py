@@ -25,7 +25,7 @@ N_AMBIENT_GENES = 20
 """Genes explained by ambient RNA that are listed at most for each lineage."""
 
 GROUPABLE = {"n_counts": 100, "n_genes": 50, "pct_mito": 50}
-"""Fewest UMIs and genes and highest mitochondrial per cent at which a barcode can show a lineage."""
+"""Fewest UMIs and genes, and highest mitochondrial per cent, of a barcode that can be grouped."""
 
 COARSE_MIN_SCORE = 0.2
 """A marker set must score this to name a group of barcodes (:mod:`emhniche.lineage`)."""
@@ -310,7 +310,7 @@ def _losses(table: pd.DataFrame) -> dict[str, int]:
 
 
 def _lineage_warning(row: dict) -> str:
-    """A sentence when a lineage of some size loses most of its barcodes."""
+    """Say so when a lineage of some size loses most of its barcodes."""
     lost = row["n_in"] - row["n_kept"]
     if row["lineage"] == UNRESOLVED or row["n_in"] < 10 or lost / row["n_in"] < 0.5:
         return ""

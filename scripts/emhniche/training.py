@@ -43,8 +43,8 @@ def count_epochs(n_cells: int, *, epochs: int, min_cell_visits: int) -> int:
 class OneCyclePlan(TrainingPlan):
     """scvi-tools' training plan with a learning rate that changes at each step.
 
-    The rate starts at a tenth of ``lr``, peaks at ``lr`` after :data:`WARM_UP` of the steps and ends
-    at a thousandth of it (Smith & Topin 2018, arXiv 1708.07120).
+    The rate starts at a tenth of ``lr``, peaks at ``lr`` after :data:`WARM_UP` of the steps and
+    ends at a thousandth of it (Smith & Topin 2018, arXiv 1708.07120).
     """
 
     def configure_optimizers(self) -> dict:
