@@ -53,18 +53,17 @@ class Finding:
     table: str
 
 
-def all_findings(run: RunTables) -> list[Finding]:
-    """Return every finding of a run, in the order of the analysis."""
-    return [
-        *quality(run),
-        *cell_types(run),
-        *design(run),
-        *producers(run),
-        *differences(run),
-        *frequencies(run),
-        *signalling(run),
-        *pathological(run),
-    ]
+def all_findings(run: RunTables) -> list[tuple[str, list[Finding]]]:
+    """Return every finding of a run by topic, in the order of the analysis; no topic is empty."""
+    topics = {
+        "Cells": [*quality(run), *cell_types(run)],
+        "What can be compared": [*design(run), *frequencies(run)],
+        "Who makes the panel": list(producers(run)),
+        "What differs": list(differences(run)),
+        "Signals": list(signalling(run)),
+        "Pathological cells": list(pathological(run)),
+    }
+    return [(topic, found) for topic, found in topics.items() if found]
 
 
 def contrast_titles(run: RunTables) -> dict[str, str]:
@@ -180,7 +179,8 @@ def design(run: RunTables) -> Iterator[Finding]:
     """Say of each contrast whether the samples can answer it."""
     titles = contrast_titles(run)
     for _, row in run["design"].iterrows():
-        text = f"{titles[row['contrast']]}: {words.sentence(row['reason'])}"
+        reason = "; ".join(part.strip() for part in str(row["reason"]).split(";")[:2])
+        text = f"{titles[row['contrast']]}: {words.sentence(reason)}"
         outcome = OUTCOMES.get(row["verdict"], "")
         yield Finding(str(row["verdict"]), f"{text} {outcome}".strip(), _path("design"))
 
@@ -223,13 +223,13 @@ def differences(run: RunTables) -> Iterator[Finding]:
             continue
         counts = table["status"].value_counts()
         parts = [
-            f"{words.number(counts[key])} {words.status(key).word}"
+            f"{words.number(counts[key])} are {words.status(key).word}"
             for key in words.STATUSES
             if key in counts
         ]
         yield Finding(
             "",
-            f"{title}: of {words.number(len(table))} pairs of gene and cell type, "
+            f"{title}: of {words.number(len(table))} pairs of gene and cell type "
             f"{words.join(parts)}.",
             _path("contrasts"),
         )
@@ -273,10 +273,9 @@ def signalling(run: RunTables) -> Iterator[Finding]:
             "have enough cells and counts for a score"
         )
         if len(scored):
-            clean = scored[~scored["ambient"].astype(bool)]
-            best = (clean if len(clean) else scored).sort_values("score", kind="stable").iloc[-1]
+            best = _best_pair(scored)
             text += (
-                f"; the highest is {best['ligand']} of {words.name(best['sender'])} to "
+                f"; high among them is {best['ligand']} of {words.name(best['sender'])} to "
                 f"{best['receptor']} of {words.name(best['receiver'])}"
             )
         status = "described" if len(scored) else "not_testable"
@@ -356,6 +355,15 @@ def _named_differences(title: str, table: pd.DataFrame) -> Iterator[Finding]:
             f"{title}, {lead}: {words.join(parts)}{more}.",
             _path("contrasts"),
         )
+
+
+def _best_pair(scored: pd.DataFrame) -> pd.Series:
+    """Return the pair with the highest score: an agonist of a core axis where there is one."""
+    clean = scored[~scored["ambient"].astype(bool)]
+    core = clean[clean["axis"].isin(FOCUS)]
+    agonists = core[core["sign"] == "agonist"]
+    table = next(part for part in (agonists, core, clean, scored) if len(part))
+    return table.sort_values("score", kind="stable").iloc[-1]
 
 
 def _why_no_frequencies(run: RunTables, contrast: str) -> tuple[str, str]:

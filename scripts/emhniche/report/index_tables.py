@@ -134,11 +134,11 @@ def cluster_table(run: RunTables) -> PageTable:
         Column("n_cells", "Cells", "count"),
         Column("lineage", "Lineage"),
         Column("cell_type", "Cell type"),
-        Column("confidence", "Confidence", "number"),
-        Column("runner_up", "Runner-up"),
-        Column("margin", "Margin", "number"),
-        Column("agreement", "Agreement", "number"),
+        Column("confidence", "Confidence", "hundredths"),
         Column("markers", "First markers", "prose"),
+        Column("runner_up", "Runner-up"),
+        Column("margin", "Margin", "hundredths"),
+        Column("agreement", "Agreement", "hundredths"),
     ]
     return run_table(
         run,

@@ -139,12 +139,10 @@ def ligand_receptor_table(run: RunTables) -> PageTable:
     table = run["ligand_receptor"]
     scored = table[table["score"].notna() & (table["status"] != "not_testable")]
     shown = scored.sort_values("score", ascending=False, kind="stable").head(MAX_ROWS)
-    shown = shown.assign(ambient=_ambient_words(shown))
+    unit = shown["unit"].astype(str).str.replace("^unknown:", "library ", regex=True)
+    shown = shown.assign(ambient=_ambient_words(shown), unit=unit)
     columns = [
-        Column("niche", "Niche"),
-        Column("unit", "Donor or library", "text"),
-        Column("condition", "Condition", "text"),
-        Column("axis", "Axis", "text"),
+        Column("score", "Score", "hundredths"),
         Column("ligand", "Ligand", "text"),
         Column("sender", "made by"),
         Column("ligand_detection", "Cells", "percent"),
@@ -152,7 +150,10 @@ def ligand_receptor_table(run: RunTables) -> PageTable:
         Column("receiver", "held by"),
         Column("receptor_detection", "Cells", "percent"),
         Column("sign", "Sign"),
-        Column("score", "Score", "number"),
+        Column("axis", "Axis", "text"),
+        Column("niche", "Niche"),
+        Column("unit", "Donor or library", "text"),
+        Column("condition", "Condition", "text"),
         Column("ambient", "Note", "text"),
     ]
     return run_table(
@@ -170,6 +171,7 @@ def gate_table(run: RunTables) -> PageTable:
     """Return why cells of each myeloid lineage could be called, or not, where there are any."""
     gates = run["gates"]
     shown = gates[gates["code"] != "no_lineage_cells"]
+    shown = shown.assign(reason=shown["reason"].map(_first_clause))
     left_out = words.plural(len(gates) - len(shown), "gate")
     columns = [
         Column("lineage", "Lineage"),
@@ -187,8 +189,8 @@ def gate_table(run: RunTables) -> PageTable:
         "gates",
         shown,
         columns,
-        caption="Whether cells could be called, by lineage, place and signature. Left out: "
-        f"{left_out} without a cell of the lineage.",
+        caption="Whether cells could be called, by lineage, place and signature, and the first "
+        f"reason why not. Left out: {left_out} without a cell of the lineage.",
     )
 
 
@@ -205,6 +207,11 @@ def subset_table(run: RunTables) -> PageTable:
         Column("status", "Status", "status"),
     ]
     return run_table(run, "subsets", run["subsets"], columns, caption="Pathological subsets.")
+
+
+def _first_clause(reason: object) -> str:
+    """Return the first of the reasons that stand in one text."""
+    return words.sentence(str(reason).split(";")[0].split(". ")[0])
 
 
 def _titled(run: RunTables, table: pd.DataFrame) -> pd.DataFrame:

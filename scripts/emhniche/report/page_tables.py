@@ -14,6 +14,7 @@ from emhniche.report import words
 NUMERIC = {
     "count": words.number,
     "percent": words.percent,
+    "hundredths": lambda value: words.number(value, 2),
     "signed": words.signed,
     "p": words.p_value,
     "number": words.significant,

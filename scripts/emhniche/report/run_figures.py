@@ -198,7 +198,7 @@ def composition(cells: pd.DataFrame, samples: pd.DataFrame) -> Figure:
 
 @styled
 def myeloid(calls: pd.DataFrame, tissue: pd.Series) -> Figure | None:
-    """Draw each myeloid cell's signature score against its maturation, one panel a signature.
+    """Draw each myeloid cell's signature score against its maturation, by lineage and signature.
 
     Parameters
     ----------
@@ -210,31 +210,41 @@ def myeloid(calls: pd.DataFrame, tissue: pd.Series) -> Figure | None:
     Returns
     -------
     matplotlib.figure.Figure or None
-        None when no cell has both numbers.
+        Lineages x signatures; None when no cell has both numbers.
     """
     table = calls.dropna(subset=["maturation", "score"])
     if table.empty:
         return None
-    panels = list(table.groupby(["lineage", "signature"], sort=True))[:6]
-    columns = min(3, len(panels))
-    rows = -(-len(panels) // columns)
-    figure, axes = figures.new_figure(3.1 * columns, 2.9 * rows, rows=rows, columns=columns)
-    tissues = words.order(tissue.astype(str))
+    table = table.assign(tissue=tissue.reindex(table["cell_id"]).astype(str).to_numpy())
+    lineages, signatures = sorted(table["lineage"].unique()), sorted(table["signature"].unique())
+    figure, axes = figures.new_figure(
+        0.6 + 1.85 * len(signatures),
+        0.7 + 2.0 * len(lineages),
+        rows=len(lineages),
+        columns=len(signatures),
+    )
+    tissues = words.order(table["tissue"])
     palette = dict(zip(tissues, CYCLE, strict=False))
-    for axis in axes.ravel()[len(panels) :]:
-        axis.set_visible(False)
-    for axis, ((lineage, signature), part) in zip(axes.ravel(), panels, strict=False):
+    for (row, column), axis in np.ndenumerate(axes):
+        part = table[
+            (table["lineage"] == lineages[row]) & (table["signature"] == signatures[column])
+        ]
         part = part.iloc[figures.shuffled(len(part))[:20_000]]
-        where = tissue.reindex(part["cell_id"]).astype(str)
         axis.scatter(
-            part["maturation"], part["score"], s=7, c=[palette[t] for t in where], alpha=0.7,
-            linewidths=0, rasterized=True,
-        )  # fmt: skip
-        axis.set_title(
-            f"{words.name(lineage)}\n{words.short(words.name(signature), 34)}", fontsize=8.5
+            part["maturation"],
+            part["score"],
+            s=6,
+            c=part["tissue"].map(palette),
+            alpha=0.6,
+            linewidths=0,
+            rasterized=True,
         )
-        axis.set(xlabel="maturation score", ylabel="signature score")
         axis.grid(True)
+        if row == 0:
+            axis.set_title(words.short(words.name(signatures[column]), 26), fontsize=8)
+        if column == 0:
+            axis.set_ylabel(f"{words.name(lineages[row])}\nscore")
+    figure.supxlabel("maturation score", fontsize=9)
     handles = [Line2D([], [], marker="o", linestyle="", color=palette[t]) for t in tissues]
     figure.legend(handles, tissues, loc="outside upper left", ncols=len(tissues))
     return figure

@@ -55,7 +55,10 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "ligand_receptor": (
         "niche/ligand_receptor.tsv",
-        ("niche", "unit", "ligand", "receptor", "sender", "receiver", "score", "status", "ambient"),
+        (
+            *("niche", "unit", "ligand", "receptor", "axis", "sign", "sender", "receiver"),
+            *("score", "status", "ambient"),
+        ),
     ),
     "calls": (
         "myeloid/calls.parquet",
