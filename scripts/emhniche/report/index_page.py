@@ -36,6 +36,10 @@ CONTENTS = [
 ]
 
 
+MAX_LEGEND = 16
+"""Categories that a static picture of the map can name; beyond it the interactive one must do."""
+
+
 def build_index(
     root: Path,
     *,
@@ -274,11 +278,9 @@ def _forest(contrasts: pd.DataFrame, contrast: Mapping, title: str) -> Picture:
 def _umap(run: RunTables, cells: pd.DataFrame) -> Picture:
     """Draw the static map: for print, for browsers without scripts, and for a quick look."""
     place = run["umap"].set_index(CELL_ID).reindex(cells.index)
-    columns = [
-        column
-        for column in ("lineage", "tissue", "dataset", "sample", "condition")
-        if column in cells and (column == "lineage" or cells[column].nunique() > 1)
-    ][:4]
+    wanted = ("tissue", "dataset", "condition", "sample")
+    kinds = {column: cells[column].nunique() for column in wanted}
+    columns = ["lineage", *(column for column in wanted if 2 <= kinds[column] <= MAX_LEGEND)][:4]
     return picture(
         "umap",
         run_figures.umap(place, cells, columns),

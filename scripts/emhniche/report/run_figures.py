@@ -135,7 +135,7 @@ def umap(place: pd.DataFrame, cells: pd.DataFrame, columns: Sequence[str]) -> Fi
     rows = -(-len(columns) // 2)
     figure, axes = figures.new_figure(9.2, 4.3 * rows, rows=rows, columns=2)
     drawn = figures.shuffled(len(place))[:100_000]
-    size = float(np.clip(9000 / len(drawn), 0.4, 8))
+    size = float(np.clip(12_000 / len(drawn), 0.4, 8))
     for axis in axes.ravel()[len(columns) :]:
         axis.set_visible(False)
     for axis, column in zip(axes.ravel(), columns, strict=False):
@@ -153,7 +153,7 @@ def umap(place: pd.DataFrame, cells: pd.DataFrame, columns: Sequence[str]) -> Fi
         )
         axis.set(title=words.name(column).capitalize(), xticks=[], yticks=[], xlabel="UMAP 1")
         axis.set_ylabel("UMAP 2")
-        axis.set_aspect("equal", adjustable="datalim")
+        axis.set_aspect("equal", adjustable="box")
         if column == columns[0]:
             for name in names:
                 middle = place[(values == name).to_numpy()].median()
