@@ -173,7 +173,9 @@ def to_svg(figure: Figure, *, name: str, description: str) -> str:
         root.attrib.pop(key, None)
     root.set("role", "img")
     root.set("aria-label", description)
-    root.set("style", f"max-width: {figure.get_figwidth():g}in")
+    width = figure.get_figwidth()
+    # on a narrow screen a figure scrolls rather than shrinks beyond reading
+    root.set("style", f"max-width: {width:g}in; min-width: {0.7 * width:g}in")
     return ElementTree.tostring(root, encoding="unicode")
 
 
