@@ -118,10 +118,14 @@ def write_niche(root: Path, *, testable: bool) -> None:
         }
     )
     write_table(design, root / "niche/design.tsv")
-    contrasts = _contrasts(testable=testable)
-    write_table(contrasts, root / "niche/contrasts.tsv")
+    write_table(_contrasts(testable=testable), root / "niche/contrasts.tsv")
     write_table(_production(), root / "niche/production.tsv")
-    composition = pd.DataFrame(
+    for name, table in (("composition", _composition()), ("ligand_receptor", _pairs())):
+        write_table(table if testable else table.iloc[:0], root / f"niche/{name}.tsv")
+
+
+def _composition() -> pd.DataFrame:
+    return pd.DataFrame(
         {
             "contrast": [CONTRAST, CONTRAST],
             "lineage": ["neutrophil", "B"],
@@ -140,8 +144,10 @@ def write_niche(root: Path, *, testable: bool) -> None:
             "level": "lineage",
         }
     )
-    write_table(composition if testable else composition.iloc[:0], root / "niche/composition.tsv")
-    pairs = pd.DataFrame(
+
+
+def _pairs() -> pd.DataFrame:
+    return pd.DataFrame(
         {
             "niche": ["marrow", "marrow", "extramedullary"],
             "dataset": ["d_marrow", "d_marrow", "d_spleen"],
@@ -161,7 +167,6 @@ def write_niche(root: Path, *, testable: bool) -> None:
             "reason": ["", "3 counts", "Cxcl12 not measured"],
         }
     )
-    write_table(pairs if testable else pairs.iloc[:0], root / "niche/ligand_receptor.tsv")
 
 
 def _contrasts(*, testable: bool) -> pd.DataFrame:

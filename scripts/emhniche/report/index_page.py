@@ -114,7 +114,6 @@ def draw(run: RunTables, cells: pd.DataFrame) -> dict[str, Picture]:
     dict
         Name -> figure; one whose tables hold nothing to draw says so.
     """
-    primary = run.config["integrate"]["primary"]
     production, contrasts = run["production"], run["contrasts"]
     drawn = [
         picture(
@@ -122,25 +121,7 @@ def draw(run: RunTables, cells: pd.DataFrame) -> dict[str, Picture]:
             run_figures.losses(run.qc),
             caption="What became of every sample's barcodes.",
         ),
-        picture(
-            "training",
-            run_figures.training(run.history),
-            caption="Loss of the scVI model by epoch. Lower is better; a growing gap between the "
-            "curves would mean that the model learns its training cells by heart.",
-            tables=[f"../integration/{primary}/history.tsv"],
-            nothing="The primary method was not trained, so it has no history.",
-        ),
-        picture(
-            "metrics",
-            run_figures.metrics(run["metrics"]),
-            caption="Integration metrics between what a latent space without information scores "
-            "(floor) and the best that could be had (ceiling), with the value at the right. Of "
-            "batch mixing every pair of batches is a pale dot and the median a full one; only "
-            "batches that hold the same cells should mix, so the ceiling is not the goal of every "
-            "pair.",
-            tables=_sources("metrics"),
-            nothing="No metric could be computed.",
-        ),
+        *_integration(run),
         _umap(run, cells),
         picture(
             "composition",
@@ -249,6 +230,31 @@ def shown_packages(provenance: Mapping) -> list[tuple[str, str]]:
 def standalone(one: Picture) -> str:
     """Return a figure as an SVG file of its own."""
     return f'<?xml version="1.0" encoding="utf-8"?>\n{one.content}\n'
+
+
+def _integration(run: RunTables) -> list[Picture]:
+    primary = run.config["integrate"]["primary"]
+    return [
+        picture(
+            "training",
+            run_figures.training(run.history),
+            caption="Loss of the scVI model by epoch. Lower is better; a growing gap between the "
+            "curves would mean that the model learns its training cells by heart.",
+            tables=[f"../integration/{primary}/history.tsv"],
+            nothing="The primary method was not trained, so it has no history.",
+        ),
+        picture(
+            "metrics",
+            run_figures.metrics(run["metrics"]),
+            caption="Integration metrics between what a latent space without information scores "
+            "(floor) and the best that could be had (ceiling), with the value at the right. Of "
+            "batch mixing every pair of batches is a pale dot and the median a full one; only "
+            "batches that hold the same cells should mix, so the ceiling is not the goal of every "
+            "pair.",
+            tables=_sources("metrics"),
+            nothing="No metric could be computed.",
+        ),
+    ]
 
 
 def _panel(production: pd.DataFrame, niche: str) -> Picture:

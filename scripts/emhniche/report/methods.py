@@ -117,77 +117,14 @@ def methods_text(config: Mapping, provenance: Mapping, *, epochs: int) -> list[P
     list of Paragraph
         In the order of the analysis.
     """
-    packages = provenance["packages"]
-
-    def tool(package: str, name: str | None = None) -> str:
-        known = packages.get(package)
-        return f"{name or package} {known}" if known else name or package
-
-    qc, integrate, niche = config["qc"], config["integrate"], config["niche"]
-    cluster, score, myeloid = config["cluster"], config["score"], config["myeloid"]
+    tool = _Tools(provenance["packages"])
     return [
-        Paragraph(
-            "Workflow",
-            f"Counts were processed by emh-niche {provenance['pipeline']['version']}, a workflow "
-            f"of {tool('snakemake', 'Snakemake')}, with Python {provenance['python']} and "
-            f"{tool('scanpy', 'Scanpy')}; every random step had the seed {config['seed']}.",
-            ("snakemake", "scanpy"),
-        ),
-        Paragraph(
-            "Quality control",
-            "The barcodes of each library were grouped and each group was given a coarse lineage. "
-            "Barcodes were removed when their counts or genes lay more than "
-            f"{qc['n_mads']:g} median absolute deviations below, or their mitochondrial share as "
-            "far above, the median of their lineage in that library; the limits were held between "
-            f"{qc['min_counts']['floor']} and {qc['min_counts']['ceiling']} counts, "
-            f"{qc['min_genes']['floor']} and {qc['min_genes']['ceiling']} genes, and "
-            f"{qc['max_pct_mito']['floor']} % and {qc['max_pct_mito']['ceiling']} %. Doublets were "
-            "called by Scrublet in libraries that were not sorted to one cell a well. A gene was "
-            "taken as ambient in a lineage when the library's average profile explained its counts "
-            "there, after the idea of SoupX.",
-            ("scrublet", "soupx"),
-        ),
-        Paragraph(
-            "Integration and clusters",
-            f"Genes of the samples were joined by {config['merge']['genes']}; a gene that a "
-            "dataset does not list is missing there, not zero. "
-            f"{_latent_text(integrate, tool('scvi-tools'), epochs)} Clusters were found by the "
-            f"Leiden algorithm at resolution {cluster['resolution']:g} on the neighbour graph of "
-            f"the {integrate['primary']} latent space, which UMAP lays out for the eye only. "
-            "Clusters were named from their pooled counts by marker sets that hold no gene of the "
-            "panel.",
-            ("scvi", "scvi-tools", "leiden", "umap"),
-        ),
-        Paragraph(
-            "Scores",
-            "Each axis of the panel, its ligands, receptors and antagonists apart, and each "
-            "signature was scored in every cell by the rank-based UCell statistic, over at most "
-            f"{words.number(score['max_rank'])} ranks and no more than the median cell of the "
-            f"dataset holds genes, and set against {score['n_random']} random gene sets of like "
-            "expression.",
-            ("panel", "ucell"),
-        ),
-        Paragraph(
-            "Comparison of niches",
-            "The unit is the donor: counts of a cell type were summed by donor, and donors with "
-            f"fewer than {niche['min_cells']} of its cells were left out. A p-value was given only "
-            f"where each arm has at least {niche['min_units']} known donors and the factor is not "
-            "aliased with study, platform or gate, and only for genes with at least "
-            f"{niche['min_counts']} counts. Genes were tested by the negative binomial model of "
-            f"DESeq2 ({tool('pydeseq2', 'PyDESeq2')}), frequencies by moderated tests of log odds "
-            "as in propeller, from libraries that were not sorted; the false discovery rate was "
-            "controlled within each contrast and tier of the panel.",
-            ("squair", "deseq2", "pydeseq2", "propeller", "bh"),
-        ),
-        Paragraph(
-            "Pathological myeloid cells",
-            "Within one lineage of one tissue, a signature's score was adjusted for maturation on "
-            "cells of reference donors. Cells were to be called only where case donors exceed "
-            f"reference donors, with at least {myeloid['min_donors']} donors of "
-            f"{myeloid['min_cells']} cells in each arm, at a false discovery rate of "
-            f"{myeloid['q']:g}.",
-            ("mdsc", "neutrotime"),
-        ),
+        _workflow(config, provenance, tool),
+        _quality(config["qc"]),
+        _cells(config, tool, epochs),
+        _scores(config["score"]),
+        _comparison(config["niche"], tool),
+        _pathological(config["myeloid"]),
     ]
 
 
@@ -268,6 +205,98 @@ def limits(samples: pd.DataFrame, design: pd.DataFrame) -> list[str]:
         "A signature of suppressor cells is a pattern of RNA; it cannot show that they suppress.",
     ]
     return lines
+
+
+class _Tools:
+    """Names a tool with its version, where that is recorded."""
+
+    def __init__(self, packages: Mapping[str, str]):
+        self.packages = packages
+
+    def __call__(self, package: str, name: str | None = None) -> str:
+        known = self.packages.get(package)
+        return f"{name or package} {known}" if known else name or package
+
+
+def _workflow(config: Mapping, provenance: Mapping, tool: _Tools) -> Paragraph:
+    return Paragraph(
+        "Workflow",
+        f"Counts were processed by emh-niche {provenance['pipeline']['version']}, a workflow "
+        f"of {tool('snakemake', 'Snakemake')}, with Python {provenance['python']} and "
+        f"{tool('scanpy', 'Scanpy')}; every random step had the seed {config['seed']}.",
+        ("snakemake", "scanpy"),
+    )
+
+
+def _quality(qc: Mapping) -> Paragraph:
+    return Paragraph(
+        "Quality control",
+        "The barcodes of each library were grouped and each group was given a coarse lineage. "
+        "Barcodes were removed when their counts or genes lay more than "
+        f"{qc['n_mads']:g} median absolute deviations below, or their mitochondrial share as "
+        "far above, the median of their lineage in that library; the limits were held between "
+        f"{qc['min_counts']['floor']} and {qc['min_counts']['ceiling']} counts, "
+        f"{qc['min_genes']['floor']} and {qc['min_genes']['ceiling']} genes, and "
+        f"{qc['max_pct_mito']['floor']} % and {qc['max_pct_mito']['ceiling']} %. Doublets were "
+        "called by Scrublet in libraries that were not sorted to one cell a well. A gene was "
+        "taken as ambient in a lineage when the library's average profile explained its counts "
+        "there, after the idea of SoupX.",
+        ("scrublet", "soupx"),
+    )
+
+
+def _cells(config: Mapping, tool: _Tools, epochs: int) -> Paragraph:
+    integrate, cluster = config["integrate"], config["cluster"]
+    return Paragraph(
+        "Integration and clusters",
+        f"Genes of the samples were joined by {config['merge']['genes']}; a gene that a "
+        "dataset does not list is missing there, not zero. "
+        f"{_latent_text(integrate, tool('scvi-tools'), epochs)} Clusters were found by the "
+        f"Leiden algorithm at resolution {cluster['resolution']:g} on the neighbour graph of "
+        f"the {integrate['primary']} latent space, which UMAP lays out for the eye only. "
+        "Clusters were named from their pooled counts by marker sets that hold no gene of the "
+        "panel.",
+        ("scvi", "scvi-tools", "leiden", "umap"),
+    )
+
+
+def _scores(score: Mapping) -> Paragraph:
+    return Paragraph(
+        "Scores",
+        "Each axis of the panel, its ligands, receptors and antagonists apart, and each "
+        "signature was scored in every cell by the rank-based UCell statistic, over at most "
+        f"{words.number(score['max_rank'])} ranks and no more than the median cell of the "
+        f"dataset holds genes, and set against {score['n_random']} random gene sets of like "
+        "expression.",
+        ("panel", "ucell"),
+    )
+
+
+def _comparison(niche: Mapping, tool: _Tools) -> Paragraph:
+    return Paragraph(
+        "Comparison of niches",
+        "The unit is the donor: counts of a cell type were summed by donor, and donors with "
+        f"fewer than {niche['min_cells']} of its cells were left out. A p-value was given only "
+        f"where each arm has at least {niche['min_units']} known donors and the factor is not "
+        "aliased with study, platform or gate, and only for genes with at least "
+        f"{niche['min_counts']} counts. Genes were tested by the negative binomial model of "
+        f"DESeq2 ({tool('pydeseq2', 'PyDESeq2')}), frequencies by moderated tests of log odds "
+        "as in propeller, from libraries that were not sorted; the false discovery rate was "
+        "controlled within each contrast and tier of the panel.",
+        ("squair", "deseq2", "pydeseq2", "propeller", "bh"),
+    )
+
+
+def _pathological(myeloid: Mapping) -> Paragraph:
+    return Paragraph(
+        "Pathological myeloid cells",
+        "Within one lineage of one tissue, a signature's score was adjusted for maturation on "
+        "cells of reference donors. Cells were to be called only where case donors exceed "
+        f"reference donors, with at least {myeloid['min_donors']} donors of "
+        f"{myeloid['min_cells']} cells in each arm, at a false discovery rate of "
+        f"{myeloid['q']:g}.",
+        ("mdsc", "neutrotime"),
+    )
 
 
 def _latent_text(integrate: Mapping, tool: str, epochs: int) -> str:
