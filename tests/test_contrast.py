@@ -247,6 +247,12 @@ def test_cell_types_stand_beside_their_lineage():
     assert table["cells_test"].tolist() == [90, 45, 45]
 
 
+def test_too_few_genes_to_learn_how_donors_vary():
+    table = compare(*cohort(two_arms(3), seed=0, n_genes=20), panel_of(["g0"]))
+    assert (table["status"] == "effect_only").all()
+    assert table["reason"].str.endswith("50 are needed to learn how donors vary").all()
+
+
 def test_same_input_same_table():
     cells, annotation = cohort(two_arms(3), seed=2, n_genes=60)
     panel = panel_of(["g3", "g1", "g2"])

@@ -82,3 +82,12 @@ def test_other_tested_genes_do_not_change_a_result_much():
     alone = compare_counts(counts, matrix, ["g5"], min_counts=10).loc["g5"]
     among = compare_counts(counts, matrix, ["g9", "g5", "g7"], min_counts=10).loc["g5"]
     pd.testing.assert_series_equal(alone, among)
+
+
+def test_donors_that_vary_no_more_than_counting_does():
+    counts, matrix = simulate(3)
+    rng = np.random.default_rng(0)
+    counts.loc[:] = rng.binomial(40, 0.5, counts.shape)
+    found = compare_counts(counts, matrix, [*counts.columns[:60]], min_counts=10)
+    assert found.notna().all().all()
+    assert (found["p"] < 0.05).mean() < 0.1

@@ -12,7 +12,7 @@ import pandas as pd
 
 from emhniche.design import Audit, design_matrix
 from emhniche.moderation import adjust
-from emhniche.negative_binomial import compare_counts
+from emhniche.negative_binomial import MIN_GENES, compare_counts
 from emhniche.pseudobulk import LEVELS, Pseudobulk
 from emhniche.units import ARMS, Units, describe, gather_units
 
@@ -129,10 +129,17 @@ def _compare_units(
     min_units: int,
 ) -> pd.DataFrame:
     """Return the rows of one lineage or cell type in one contrast."""
-    matrix, why_not = None, ""
+    matrix, why_not, counts = None, "", pd.DataFrame()
     if audit.verdict == "tested":
         matrix, why_not = design_matrix(units.table, audit.blocks, min_units=min_units)
         units = units if matrix is None else units.take(matrix.index)
+    if matrix is not None:
+        counts = units.dense(units.genes[units.measured.all(axis=0)])
+        n_genes = int((counts.sum() >= min_counts).sum())
+        if n_genes < MIN_GENES:
+            matrix = None
+            needed = f"{MIN_GENES} are needed to learn how donors vary"
+            why_not = f"{n_genes} genes have {min_counts} counts, {needed}"
     table = describe(units, panel["gene"])
     table = panel.set_index("gene")[["axis", "role", "tier"]].join(table)
     nothing = _nothing_to_compare(table, units, audit, held, min_cells, min_counts)
@@ -147,8 +154,6 @@ def _compare_units(
     table["p"] = np.nan
     tested = table.index[table["status"] == "tested"]
     if len(tested):
-        everywhere = units.genes[units.measured.all(axis=0)]
-        counts = units.dense(everywhere)
         found = compare_counts(counts, matrix, tested, min_counts=min_counts)
         table.loc[tested, [*found.columns]] = found
         single = tested[found["p"].isna()]

@@ -19,7 +19,11 @@ from emhniche.moderation import inverse_trigamma
 TREND_GENES = 1000
 """Genes beside the tested ones that the dispersions are learned from."""
 
+MIN_GENES = 50
+"""Genes with enough counts below which nothing is tested: how donors vary is learned from them."""
+
 _MIN_COMMON = 100
+_SMALLEST_PRIOR = 0.25
 _COLUMNS = ["effect", "ci_low", "ci_high", "p"]
 
 
@@ -31,7 +35,8 @@ def compare_counts(
     Parameters
     ----------
     counts
-        Units x genes, summed raw counts of all measured genes.
+        Units x genes, summed raw counts of all measured genes, of which :data:`MIN_GENES` or more
+        have `min_counts` counts.
     matrix
         Units x coefficients, of full column rank, with residual degrees of freedom; the last
         column is the factor (0 or 1).
@@ -58,20 +63,25 @@ def compare_counts(
     Zhu A, Ibrahim JG, Love MI (2019) Heavy-tailed prior distributions for sequence count data:
     removing the noise and preserving large differences. Bioinformatics 35:2084-2092.
     doi:10.1093/bioinformatics/bty895
+
+    Satterthwaite FE (1946) An approximate distribution of estimates of variance components.
+    Biometrics Bulletin 2:110-114. doi:10.2307/3002019
     """
     counts = counts.loc[matrix.index]
     sizes = size_factors(counts.to_numpy())
     fitted = counts[_informative(counts, genes, min_counts)]
     table, prior_df = _fit(fitted, matrix, sizes)
-    table = table.loc[list(genes)]
-    df = len(matrix) - matrix.shape[1] + prior_df
-    result = pd.DataFrame(index=table.index, columns=_COLUMNS, dtype=float)
-    result["p"] = np.where(table["outlier"], np.nan, 2 * stats.t.sf(table["wald"].abs(), df))
-    reach = stats.t.ppf(0.975, df)
-    for gene, row in table.iterrows():
-        found, sd = _shrunken(counts[gene].to_numpy(), matrix.to_numpy(), sizes, row["dispersion"])
-        limits = [found, found - reach * sd, found + reach * sd]
-        result.loc[gene, ["effect", "ci_low", "ci_high"]] = np.divide(limits, np.log(2))
+    design = matrix.to_numpy()
+    result = pd.DataFrame(index=list(genes), columns=_COLUMNS, dtype=float)
+    for gene, row in table.loc[list(genes)].iterrows():
+        held, dispersion = counts[gene].to_numpy(), row["dispersion"]
+        noise = _dispersion_share(design, row["mean"], dispersion)
+        df = (len(design) - design.shape[1] + prior_df) / noise**2
+        p = 2 * stats.t.sf(abs(row["wald"]), df)
+        found, sd = _shrunken(held, design, sizes, dispersion)
+        reach = stats.t.ppf(0.975, df) * sd
+        limits = np.array([found, found - reach, found + reach]) / np.log(2)
+        result.loc[gene] = [*limits, np.nan if row["outlier"] else p]
     return result
 
 
@@ -136,6 +146,9 @@ def _fit(
         data.fit_genewise_dispersions()
         data.fit_dispersion_trend()
         data.fit_dispersion_prior()
+        if np.isnan(data.uns["prior_disp_var"]):
+            # no gene varies more than counting does
+            data.uns["prior_disp_var"] = np.float64(_SMALLEST_PRIOR)
         data.fit_MAP_dispersions()
         data.fit_LFC()
         data.calculate_cooks()
@@ -143,14 +156,29 @@ def _fit(
         wanted[-1] = 1.0
         test = DeseqStats(data, contrast=wanted, inference=inference, quiet=True)
         test.run_wald_test()
+    linear = matrix.to_numpy() @ data.varm["LFC"].to_numpy().T
     table = pd.DataFrame(
         {
+            "mean": list((np.exp(linear) * sizes[:, None]).T),
             "wald": test.statistics,
             "dispersion": data.var["dispersions"],
             "outlier": data.cooks_outlier(),
         }
     )
     return table, 2 * inverse_trigamma(float(data.uns["prior_disp_var"]))
+
+
+def _dispersion_share(matrix: np.ndarray, mean: np.ndarray, dispersion: float) -> float:
+    """Return the share of the last coefficient's variance that dispersion makes.
+
+    The rest is counting noise, which is known: only this share has to be estimated from few units,
+    and the degrees of freedom grow by its inverse square (Satterthwaite).
+    """
+    known, whole = (
+        np.linalg.pinv((matrix.T * weight) @ matrix)[-1, -1]
+        for weight in (mean, mean / (1 + dispersion * mean))
+    )
+    return float(np.clip(1 - known / whole, 0.05, 1.0))
 
 
 def _shrunken(
