@@ -203,6 +203,11 @@ def test_what_cannot_be_judged_is_not_called_absent(run):
     assert not any("Cxcl12 in" in one.text for one in findings(run) if "extramed" in one.text)
 
 
+def test_ligands_that_cannot_be_compared_are_named(run):
+    said = [one.text for one in findings(run) if "core ligands" in one.text]
+    assert len(said) == 1 and "Lif and Csf3 cannot be compared" in said[0]
+
+
 def test_not_testable_cells_are_hatched_not_zero(root: Path):
     production = read_table(root / "niche/production.tsv")
     figure = panel_map(production, "extramedullary")

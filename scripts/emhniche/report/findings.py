@@ -12,7 +12,7 @@ import pandas as pd
 
 from emhniche.report import words
 from emhniche.report.niche_figures import known
-from emhniche.report.tables import TABLES, RunTables
+from emhniche.report.tables import TABLES, RunTables, contrast_titles
 
 FOCUS = ("KIT", "CXCL12", "G-CSF", "IL-1", "LIF", "TNF", "CXCR2")
 """Axes of the review's panel; further axes are in the tables and the map."""
@@ -64,33 +64,6 @@ def all_findings(run: RunTables) -> list[tuple[str, list[Finding]]]:
         "Pathological cells": list(pathological(run)),
     }
     return [(topic, found) for topic, found in topics.items() if found]
-
-
-def contrast_titles(run: RunTables) -> dict[str, str]:
-    """Return what each contrast is called on the page, such as ``LPS against control``.
-
-    Parameters
-    ----------
-    run
-        Tables of the run.
-
-    Returns
-    -------
-    dict
-        Name of the contrast -> title; where two would read alike, the name is added.
-    """
-    contrasts = run.config["niche"]["contrasts"]
-    titles = {
-        one["name"]: words.capital(
-            f"{words.name(one['test'])} against {words.name(one['reference'])}"
-        )
-        for one in contrasts
-    }
-    repeated = [title for title in titles.values() if list(titles.values()).count(title) > 1]
-    return {
-        name: f"{title} ({words.name(name)})" if title in repeated else title
-        for name, title in titles.items()
-    }
 
 
 def standfirst(run: RunTables) -> list[str]:
@@ -234,6 +207,16 @@ def differences(run: RunTables) -> Iterator[Finding]:
             _path("contrasts"),
         )
         yield from _named_differences(title, table)
+        ligands = table[(table["role"] == "ligand") & (table["tier"] == "core")]
+        compared = set(ligands.loc[ligands["status"] != "not_testable", "gene"])
+        lost = [gene for gene in dict.fromkeys(ligands["gene"]) if gene not in compared]
+        if lost:
+            yield Finding(
+                "not_testable",
+                f"{title}: of the panel's core ligands {words.join(lost)} cannot be compared in "
+                "any cell type: one arm or both have too few counts, cells or samples of them.",
+                _path("contrasts"),
+            )
 
 
 def frequencies(run: RunTables) -> Iterator[Finding]:

@@ -11,12 +11,12 @@ import pandas as pd
 
 from emhniche.io import CELL_ID, read_json, write_text
 from emhniche.report import index_tables, niche_figures, niche_tables, run_figures, words
-from emhniche.report.findings import all_findings, contrast_titles, frequencies, standfirst
+from emhniche.report.findings import all_findings, frequencies, standfirst
 from emhniche.report.interactive import MAX_CELLS, cell_frame, map_data
 from emhniche.report.methods import cited, limits, methods_text
 from emhniche.report.page_tables import PageTable
 from emhniche.report.render import Picture, picture, render
-from emhniche.report.tables import TABLES, RunTables, read_run
+from emhniche.report.tables import TABLES, RunTables, contrast_titles, read_run
 
 CONTENTS = [
     ("asked", "What was asked"),

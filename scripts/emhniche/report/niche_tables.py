@@ -6,11 +6,11 @@ One function a table, as in :mod:`.index_tables`.
 import pandas as pd
 
 from emhniche.report import words
-from emhniche.report.findings import contrast_titles, top_producers
+from emhniche.report.findings import top_producers
 from emhniche.report.index_tables import run_table
 from emhniche.report.niche_figures import known, places
 from emhniche.report.page_tables import Column, PageTable
-from emhniche.report.tables import RunTables
+from emhniche.report.tables import RunTables, contrast_titles
 
 MAX_ROWS = 300
 """Rows of a long table on the page; the linked file holds all."""

@@ -13,6 +13,7 @@ import pandas as pd
 from anndata.io import read_elem
 
 from emhniche.io import CELL_ID, read_json, read_table
+from emhniche.report import words
 
 CONTRAST = ("contrast", "cell_type", "units_test", "units_reference", "effect", "ci_low", "ci_high")
 
@@ -40,7 +41,19 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "contrasts": (
         "niche/contrasts.tsv",
-        (*CONTRAST, "level", "axis", "role", "gene", "p", "q", "status", "ambient", "reason"),
+        (
+            *CONTRAST,
+            "level",
+            "tier",
+            "axis",
+            "role",
+            "gene",
+            "p",
+            "q",
+            "status",
+            "ambient",
+            "reason",
+        ),
     ),
     "production": (
         "niche/production.tsv",
@@ -152,6 +165,33 @@ def read_obs(path: Path) -> pd.DataFrame:
     """Read ``obs`` of an ``.h5ad`` file, and nothing else of it."""
     with h5py.File(path, "r") as file:
         return read_elem(file["obs"])
+
+
+def contrast_titles(run: RunTables) -> dict[str, str]:
+    """Return what each contrast is called on the page, such as ``LPS against control``.
+
+    Parameters
+    ----------
+    run
+        Tables of the run.
+
+    Returns
+    -------
+    dict
+        Name of the contrast -> title; where two would read alike, the name is added.
+    """
+    contrasts = run.config["niche"]["contrasts"]
+    titles = {
+        one["name"]: words.capital(
+            f"{words.name(one['test'])} against {words.name(one['reference'])}"
+        )
+        for one in contrasts
+    }
+    repeated = [title for title in titles.values() if list(titles.values()).count(title) > 1]
+    return {
+        name: f"{title} ({words.name(name)})" if title in repeated else title
+        for name, title in titles.items()
+    }
 
 
 def _checked(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
