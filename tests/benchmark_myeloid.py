@@ -25,6 +25,9 @@ from myeloid_cohort import SIGNATURE, Cohort, covariate_table, simulate
 
 ROOT = Path(__file__).resolve().parents[1]
 
+FIRST_SEED = 10_000
+"""The method was shaped on lower seeds, so its figures come from these."""
+
 PLANTED = {"reference": 6, "case": 6, "fraction": 0.2}
 
 NULLS = {
@@ -36,6 +39,10 @@ NULLS = {
     "case 0.3 more mature": {"maturation_shift": -0.3},
     "case sequenced 2-fold deeper": {"case_depth": 2.0},
     "case sequenced 2-fold shallower": {"case_depth": 0.5},
+    "rare signature": {"level": 0.02},
+    "rare signature, case 2-fold deeper": {"level": 0.02, "case_depth": 2.0},
+    "case stressed 2.7-fold": {"case_stress": 1.0},
+    "case stressed 7.4-fold": {"case_stress": 2.0},
     "planted, arms shuffled over donors": PLANTED | {"shuffled": True},
     "4 genes inflamed, no control": {"inflamed_fold": 3.0},
     "4 genes inflamed, 4 control donors": {"inflamed_fold": 3.0, "control": 4},
@@ -96,7 +103,8 @@ def trial(cohort: Cohort) -> dict[str, float]:
 
 def repeat(scenario: str, settings: dict, seeds: int) -> dict[str, object]:
     """Run a scenario with many seeds; means with their standard errors."""
-    trials = pd.DataFrame([trial(Cohort(seed=seed, **settings)) for seed in range(seeds)])
+    chosen = range(FIRST_SEED, FIRST_SEED + seeds)
+    trials = pd.DataFrame([trial(Cohort(seed=seed, **settings)) for seed in chosen])
     row: dict[str, object] = {"scenario": scenario, "cohorts": seeds}
     for name in trials:
         row[name] = trials[name].mean()

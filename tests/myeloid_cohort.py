@@ -20,7 +20,12 @@ DEPTH = 1500
 
 @dataclass(frozen=True)
 class Cohort:
-    """Settings of one simulated cohort; each donor has `cells` cells of median `depth` counts."""
+    """Settings of one simulated cohort; each donor has `cells` cells of median `depth` counts.
+
+    `level` is the mean count of a signature gene in a cell of 1,500 counts, `case_stress` the log
+    fold change of immediate-early and interferon genes in cases (the signature follows the
+    immediate-early ones by 0.3 of it).
+    """
 
     reference: int = 4
     case: int = 4
@@ -32,6 +37,8 @@ class Cohort:
     fold: float = 3.0
     maturation_shift: float = 0.0
     case_depth: float = 1.0
+    case_stress: float = 0.0
+    level: float = 0.4
     inflamed_fold: float = 1.0
     inflamed_genes: list[str] = field(default_factory=lambda: SIGNATURE[:4])
     shuffled: bool = False
@@ -64,13 +71,15 @@ def simulate(cohort: Cohort) -> ad.AnnData:
     rng = np.random.default_rng(cohort.seed)
     structure = np.random.default_rng(1)
     obs = _donors(cohort, rng)
-    genes, programme, mean_count, slope = _genes(structure)
+    genes, programme, mean_count, slope = _genes(structure, cohort.level)
     n = len(obs)
     late = obs["maturation"].to_numpy()
     donor = obs["donor"].cat.codes.to_numpy()
     n_donors = donor.max() + 1
     stress = rng.normal(0, 0.4, n) + rng.normal(0, 0.2, n_donors)[donor]
     interferon = rng.normal(0, 0.4, n) + rng.normal(0, 0.2, n_donors)[donor]
+    shift = np.where(obs["arm"] == "case", cohort.case_stress, 0.0)
+    stress, interferon = stress + shift, interferon + shift
 
     log_rate = np.log(mean_count / DEPTH) + rng.normal(0, 0.1, (n_donors, len(genes)))[donor]
     log_rate += np.outer(late - 0.5, slope)
@@ -121,15 +130,17 @@ def _donors(cohort: Cohort, rng: np.random.Generator) -> pd.DataFrame:
     return obs
 
 
-def _genes(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _genes(
+    rng: np.random.Generator, level: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return the genes with programme, mean count at median depth and slope over maturation."""
     table = covariate_table()
     names = [*SIGNATURE, *(g for genes in table["genes"] for g in genes)]
     programme = ["signature"] * len(SIGNATURE)
     for name, genes in zip(table["set"], table["genes"], strict=True):
         programme += [name] * len(genes)
-    level = {"signature": 0.4, "Dissociation_IEG": 0.6, "ISG_Neu": 0.4}
-    mean = [level.get(p, 2.0) for p in programme]
+    usual = {"signature": level, "Dissociation_IEG": 0.6, "ISG_Neu": 0.4}
+    mean = [usual.get(p, 2.0) for p in programme]
     names += [f"Bg{i}" for i in range(300)]
     programme += ["background"] * 300
     mean += [0.4] * 300

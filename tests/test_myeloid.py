@@ -145,6 +145,22 @@ def test_a_shift_of_all_genes_is_not_the_signatures():
     assert answer.gate["sign_effect"] <= answer.gate["random_high"]
 
 
+def test_a_cell_without_a_transcript_of_the_signature_is_never_high():
+    # few cells and a rare signature: the regression carries empty cells of stressed cases high up
+    rare = {"cells": 40, "level": 0.005, "case_stress": 3.5}
+    adata = simulate(Cohort(seed=3, reference=3, case=3, **rare))
+    answer = call(adata)
+    cells = answer.cells.set_index("cell_id")
+    donor = adata.obs["donor"].reindex(cells.index)
+    empty = np.asarray(adata[cells.index, SIGNATURE].X.sum(axis=1)).ravel() == 0
+    assert (cells.loc[empty, "residual"] > 2).sum() > 50
+    assert (cells.loc[empty, "p"] == 1).all()
+    supported = answer.donors.set_index("donor")["supported"]
+    holding = (~pd.Series(empty, cells.index)).groupby(donor, observed=True).sum()
+    exceeding = answer.donors.set_index("donor")["exceedance"] * supported
+    assert (exceeding <= holding.reindex(exceeding.index) + 1e-9).all()
+
+
 def test_the_answer_does_not_hang_on_the_order_of_cells_and_genes():
     adata = simulate(Cohort(seed=0, cells=50, **PLANTED))
     rng = np.random.default_rng(0)

@@ -83,7 +83,9 @@ class Assessment:
     ----------
     cells
         Indexed by cell id: ``donor``, ``role``, ``maturation``, ``score``, ``residual``,
-        ``supported``.
+        ``standing``, ``supported``. Standing is the residual, but lowest of all where the cell
+        holds no transcript of the signature: with covariates beyond the reference's the regression
+        can put such a cell high, but the cell cannot be said to make the signature.
     donors
         As :func:`emhniche.witnesses.donor_table`, with ``supported`` and ``exceedance``.
     genes
@@ -224,7 +226,8 @@ def _is_enriched(obs: pd.DataFrame) -> bool:
 
 def _empty_cells(obs: pd.DataFrame, role: pd.Series) -> pd.DataFrame:
     table = pd.DataFrame({"donor": obs["donor"].astype(object), "role": role}, index=obs.index)
-    return table.assign(maturation=np.nan, score=np.nan, residual=np.nan, supported=False)
+    unscored = dict.fromkeys(("maturation", "score", "residual", "standing"), np.nan)
+    return table.assign(**unscored, supported=False)
 
 
 def _inflamed_genes(
@@ -282,9 +285,11 @@ def _score_refusals(
 def _score(result: Assessment, cells: LineageCells, covariates: list[Covariate]) -> None:
     """Fill in score, maturation, residual and support of every cell."""
     fold, result.fit = calibration_folds(result.cells)
-    scored = held_out_residuals(cells.of(result.genes.used), covariates, cells.depth, fold)
+    counts = cells.of(result.genes.used)
+    scored = held_out_residuals(counts, covariates, cells.depth, fold)
     for column in ("score", "maturation", "residual", "supported"):
         result.cells[column] = getattr(scored, column)
+    result.cells["standing"] = np.where(counts.any(axis=1), scored.residual, -np.inf)
 
 
 def _exceed(result: Assessment, settings: Settings) -> None:
@@ -297,7 +302,7 @@ def _exceed(result: Assessment, settings: Settings) -> None:
     if result.fit == "fitted_on_all" or naive.empty:
         return
     threshold = naive_threshold(naive["residual"].to_numpy(), naive["donor"].to_numpy(dtype=str))
-    above = (supported["residual"] > threshold).groupby(supported["donor"]).mean()
+    above = (supported["standing"] > threshold).groupby(supported["donor"]).mean()
     donors["exceedance"] = above.reindex(donors.index)
     thin = (donors["role"] != "") & (donors["supported"] < settings.min_cells / 2)
     donors.loc[thin, "reason"] = "too few cells within the reference's maturation"

@@ -211,19 +211,24 @@ def set_effects(
     for start in range(0, share.shape[1], SETS_AT_ONCE):
         scores = z @ share[:, start : start + SETS_AT_ONCE]
         residual = fit_scatter(design[rows], scores[rows], weights).residual(scores, design)
-        effects += [_effect(column, donor, reference, rows, weights) for column in residual.T]
+        held = counts @ membership[:, start : start + SETS_AT_ONCE] > 0
+        effects += [
+            _effect(column, some, donor, reference, rows, weights)
+            for column, some in zip(residual.T, held.T, strict=True)
+        ]
     return np.array(effects)
 
 
 def _effect(
     residual: np.ndarray,
+    held: np.ndarray,
     donor: np.ndarray,
     reference: np.ndarray,
     rows: np.ndarray,
     weights: np.ndarray,
 ) -> float:
     """Return the difference between the arms in mean square-root exceedance."""
-    above = residual > weighted_quantile(residual[rows], weights, NAIVE_QUANTILE)
+    above = held & (residual > weighted_quantile(residual[rows], weights, NAIVE_QUANTILE))
     share = np.sqrt(np.bincount(donor, weights=above) / np.bincount(donor))
     is_reference = np.bincount(donor, weights=reference) > 0
     return share[~is_reference].mean() - share[is_reference].mean()
@@ -235,7 +240,7 @@ def decoy_q(case: np.ndarray, reference: Sequence[np.ndarray]) -> np.ndarray:
     Parameters
     ----------
     case
-        Residuals of the supported case cells.
+        Residuals of the supported case cells; minus infinity for cells that may not be called.
     reference
         Held-out residuals of the supported cells of each reference donor: the decoys.
 

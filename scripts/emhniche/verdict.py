@@ -52,15 +52,15 @@ def decide(result: Assessment, q_gate: float, settings: Settings) -> tuple[str, 
         return result.refusals[0].code, " ".join(sentences), calls
     cells = result.cells
     naive = cells[(cells["role"] == REFERENCE) & cells["supported"]]
-    p = conformal_p(cells["residual"].to_numpy(), naive["residual"].to_numpy())
+    p = conformal_p(cells["standing"].to_numpy(), naive["standing"].to_numpy())
     calls["p"] = np.where(cells["residual"].notna(), p, np.nan)
     tested = (cells["role"] == CASE) & cells["supported"]
     calls.loc[tested, "pathological"] = False
     closed = _closed_gate(result, q_gate)
     if closed:
         return closed.code, closed.sentence, calls
-    by_donor = [group.to_numpy() for _, group in naive.groupby("donor", sort=True)["residual"]]
-    q = decoy_q(cells.loc[tested, "residual"].to_numpy(), by_donor)
+    by_donor = [group.to_numpy() for _, group in naive.groupby("donor", sort=True)["standing"]]
+    q = decoy_q(cells.loc[tested, "standing"].to_numpy(), by_donor)
     calls.loc[tested, "q"] = q
     calls.loc[tested, "pathological"] = q <= settings.q
     count = int((q <= settings.q).sum())
@@ -71,7 +71,7 @@ def decide(result: Assessment, q_gate: float, settings: Settings) -> tuple[str, 
             f"at or below {settings.q:g}.",
             calls,
         )
-    result.facts["threshold"] = float(cells.loc[tested, "residual"][q <= settings.q].min())
+    result.facts["threshold"] = float(cells.loc[tested, "standing"][q <= settings.q].min())
     result.facts["fdr"] = float(q[q <= settings.q].max())
     share = count / int(tested.sum())
     return "called", f"{count} case cells ({share:.1%}) are called {label(result)}.", calls
