@@ -6,7 +6,7 @@ with job_log(snakemake.log[0]):
     import pandas as pd
 
     from emhniche.merge import Part, merge_samples
-    from emhniche.resources import load_panel, load_signatures
+    from emhniche.resources import load_lineages, load_panel, load_signatures
 
     species = snakemake.params.species
     sheet = pd.DataFrame.from_dict(snakemake.params.sheet, orient="index")
@@ -16,5 +16,6 @@ with job_log(snakemake.log[0]):
         snakemake.output[0],
         panel=load_panel(snakemake.input.panel, species),
         signatures=load_signatures(snakemake.input.signatures, species),
+        lineages=load_lineages(snakemake.input.lineages, species),
         **snakemake.params.settings,
     )

@@ -14,7 +14,7 @@ MIX = {"B": 80, "T": 80, "NK": 40, "monocyte_macrophage": 60, "neutrophil": 40, 
 def planted():
     cells = library(MIX)
     cells.obs["dataset"] = "d"
-    cells.obs["niche"] = "extramedullary"
+    cells.obs["tissue"] = "spleen"
     cells.varm["measured"] = pd.DataFrame({"d": True}, index=cells.var_names)
     codes = pd.Series(pd.factorize(cells.obs["truth"])[0].astype(str), index=cells.obs_names)
     return cells, codes, annotate_clusters(cells, codes, lineage_table(), **SETTINGS)
@@ -71,9 +71,54 @@ def test_published_labels_take_no_part(planted):
 def test_a_marrow_cluster_is_not_offered_a_spleen_cell_type(planted):
     cells, codes, _ = planted
     marrow = cells.copy()
-    marrow.obs["niche"] = "marrow"
+    marrow.obs["tissue"] = "bone marrow"
     _, named, _ = annotate_clusters(marrow, codes, lineage_table(), **SETTINGS)
     spleen_only = set(lineage_table().query("tissue == 'spleen'")["cell_type"]) - set(
         lineage_table().query("tissue != 'spleen'")["cell_type"]
     )
     assert not set(named["cell_type"]) & spleen_only
+
+
+@pytest.mark.parametrize("tissue", ["blood", "liver", "tumour"])
+def test_a_tissue_without_sets_of_its_own_still_gets_lineages(planted, tissue):
+    cells, codes, _ = planted
+    other = cells.copy()
+    other.obs["tissue"] = tissue
+    annotation, _, _ = annotate_clusters(other, codes, lineage_table(), **SETTINGS)
+    assert (annotation["lineage"].to_numpy() == cells.obs["truth"].to_numpy()).all()
+    own = lineage_table().query("tissue in ('spleen', 'marrow')")["cell_type"]
+    shared = lineage_table().query("tissue == 'any'")["cell_type"]
+    assert not set(annotation["cell_type"]) & (set(own) - set(shared))
+
+
+def test_two_tissues_of_one_dataset_are_named_apart(planted):
+    cells, codes, _ = planted
+    both = cells.copy()
+    rng = np.random.default_rng(0)
+    both.obs["tissue"] = rng.choice(["spleen", "bone marrow"], both.n_obs)
+    annotation, _, _ = annotate_clusters(both, codes, lineage_table(), **SETTINGS)
+    table = lineage_table()
+    for tissue, sets in (("spleen", "marrow"), ("bone marrow", "spleen")):
+        named = set(annotation["cell_type"][(both.obs["tissue"] == tissue).to_numpy()])
+        foreign = set(table.query(f"tissue == '{sets}'")["cell_type"])
+        foreign -= set(table.query(f"tissue != '{sets}'")["cell_type"])
+        assert not named & foreign
+
+
+def test_markers_rise_in_their_cluster_and_never_fall(planted):
+    _, _, (_, _, markers) = planted
+    assert (markers["log2_fold_change"] > 0).all()
+    assert (markers["pct_in"] > markers["pct_out"]).all()
+
+
+def test_a_platform_is_no_marker(planted):
+    cells, codes, _ = planted
+    two = cells.copy()
+    two.obs["dataset"] = np.where(two.obs["truth"].isin(["B", "T"]), "one", "other")
+    ribo = two.var_names.str.startswith("Rps")
+    counts = two.X.toarray()
+    counts[np.ix_((two.obs["dataset"] == "one").to_numpy(), ribo)] *= 20
+    two.X = type(cells.X)(counts)
+    two.varm["measured"] = pd.DataFrame({"one": True, "other": True}, index=two.var_names)
+    _, _, markers = annotate_clusters(two, codes, lineage_table(), **SETTINGS)
+    assert not markers.groupby("cluster").head(5)["gene"].str.startswith("Rps").any()

@@ -33,6 +33,7 @@ def test_planted_doublets_score_highest(with_doublets):
     ("chemistry", "changes", "reason"),
     [
         ("MARS-seq", {}, "one cell a well"),
+        ("SMART-Seq2", {}, "one cell a well"),
         ("10x", {"min_cells": 5000}, "fewer than 5000"),
         ("10x", {"method": "none"}, "switched off"),
     ],

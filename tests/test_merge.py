@@ -6,11 +6,12 @@ import pytest
 from emhniche import io
 from emhniche.errors import InputError
 from emhniche.merge import Part, merge_samples
-from emhniche.resources import load_panel, load_signatures
+from emhniche.resources import load_lineages, load_panel, load_signatures
 from planted import library
 
 PANEL = load_panel("resources/panel.tsv", "mouse")
 SIGNATURES = load_signatures("resources/signatures.tsv", "mouse")
+LINEAGES = load_lineages("resources/lineages.tsv", "mouse")
 
 
 def write_part(folder, sample, cells, keep=None):
@@ -56,7 +57,8 @@ def two(tmp_path):
 
 def merged(two, path, **changes):
     parts, sheet, _ = two
-    settings = {"panel": PANEL, "signatures": SIGNATURES, "genes": "union", "n_hvg": 200} | changes
+    tables = {"panel": PANEL, "signatures": SIGNATURES, "lineages": LINEAGES}
+    settings = tables | {"genes": "union", "n_hvg": 200} | changes
     merge_samples(parts, sheet, path, **settings)
     return ad.read_h5ad(path)
 

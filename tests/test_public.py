@@ -59,6 +59,13 @@ def test_sort_gates_of_the_jaitin_spleen_are_found(cells):
     assert (lineage[sample == "jaitin_b_cell"] == "B").mean() > 0.7
 
 
+def test_markers_of_the_clusters_rise(results):
+    markers = io.read_table(results / "annotate" / "markers.tsv")
+    assert (markers["log2_fold_change"] > 0).all()
+    b_cells = markers[markers["lineage"] == "B"]
+    assert {"Cd79a", "Cd79b"} <= set(b_cells["gene"])
+
+
 def test_marrow_stroma_is_one_lineage_of_its_own(cells):
     stroma = cells.obs["lineage"] == "stroma"
     matsushita = cells.obs["dataset"] == "matsushita_marrow"

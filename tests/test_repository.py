@@ -43,7 +43,7 @@ def tracked() -> list[Path]:
 
 def tracked_text() -> Iterator[tuple[str, str]]:
     for path in tracked():
-        if path.name != "uv.lock":
+        if path.name != "uv.lock" and path.suffix != ".png":
             yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
 
 

@@ -2,9 +2,9 @@
 
 A cluster is named from its pooled counts by marker sets (:mod:`emhniche.lineage`): first the
 lineage, then a cell type within it. Integration can lay unlike cells of two datasets on top of each
-other, so a cluster's part in each dataset is named on its own, and where the parts disagree the
-table says so. No published label and no panel gene takes part: labels can test the names, and panel
-claims are not circular. What no set fits stays ``unresolved``.
+other, so a cluster's part in each dataset and tissue is named on its own, and where the parts
+disagree the table says so. No published label and no panel gene takes part: labels can test the
+names, and panel claims are not circular. What no set fits stays ``unresolved``.
 """
 
 import logging
@@ -21,10 +21,13 @@ N_MARKERS = 25
 """Marker genes listed a cluster."""
 
 MIN_PART_CELLS = 10
-"""A smaller part of a cluster in a dataset takes the name of the whole cluster."""
+"""A smaller part of a cluster takes the lineage of the whole cluster, and no cell type."""
 
-_TISSUE = {"marrow": "marrow", "extramedullary": "spleen"}
-"""Which tissue's marker sets the cells of each niche are offered."""
+FINE_MIN_SCORE = 0.4
+"""A cell type's set must score this to name a group; the lineage is known by then. Ours."""
+
+_SETS_OF = {"bone marrow": "marrow", "spleen": "spleen"}
+"""Marker sets that the cells of a tissue are offered beside those of any tissue."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +47,7 @@ def annotate_clusters(
     Parameters
     ----------
     cells
-        Cells x genes, raw counts; ``obs`` with ``dataset`` and ``niche``.
+        Cells x genes, raw counts; ``obs`` with ``dataset`` and ``tissue``.
     clusters
         Cluster of each cell, indexed by ``cell_id``.
     lineages
@@ -61,10 +64,10 @@ def annotate_clusters(
     annotation : pandas.DataFrame
         ``cell_id``, ``lineage``, ``cell_type``, ``confidence`` (of the lineage).
     named : pandas.DataFrame
-        One row a cluster (``dataset`` is empty) and one a part of it in a dataset: ``cluster``,
-        ``dataset``, ``n_cells``, ``lineage``, ``cell_type``, ``confidence``,
-        ``cell_type_confidence``, ``score``, ``runner_up``, ``margin``, ``agreement`` (share of the
-        cluster's cells whose own part has the cluster's lineage).
+        One row a cluster (``dataset`` and ``tissue`` are empty) and one a part of it in a dataset
+        and tissue: ``cluster``, ``dataset``, ``tissue``, ``n_cells``, ``lineage``, ``cell_type``,
+        ``confidence``, ``cell_type_confidence``, ``score``, ``runner_up``, ``margin``,
+        ``agreement`` (share of the cluster's cells whose own part has the cluster's lineage).
     markers : pandas.DataFrame
         ``cluster``, ``lineage``, ``cell_type``, ``gene``, ``log2_fold_change``, ``pct_in``,
         ``pct_out``, ``score``.
@@ -73,20 +76,24 @@ def annotate_clusters(
         {
             "cluster": clusters.reindex(cells.obs_names).astype(str),
             "dataset": cells.obs["dataset"].astype(str),
-            "niche": cells.obs["niche"].astype(str),
+            "tissue": cells.obs["tissue"].astype(str),
         }
     )
     limits = {"min_confidence": min_confidence, "n_resamples": n_resamples, "seed": seed}
     named = name_parts(cells, obs, lineages, min_score=min_score, **limits)
     own = _own_part(obs, named)
-    annotation = own[["lineage", "cell_type", "confidence"]].reset_index(drop=True)
+    annotation = own[["lineage", "cell_type", "confidence"]].copy()
     annotation.insert(0, CELL_ID, cells.obs_names.astype(str))
     whole = named[named["dataset"] == ""].set_index("cluster")
     agrees = own["lineage"].to_numpy() == whole["lineage"].reindex(obs["cluster"]).to_numpy()
     agreement = pd.Series(agrees).groupby(obs["cluster"].to_numpy()).mean()
     named["agreement"] = named["cluster"].map(agreement)
     logger.info("%d of %d clusters named", (whole["lineage"] != UNRESOLVED).sum(), len(whole))
-    return annotation, named, cluster_markers(cells, obs["cluster"], whole.reset_index())
+    return (
+        annotation,
+        named,
+        cluster_markers(cells, obs["cluster"], obs["dataset"], whole.reset_index()),
+    )
 
 
 def name_parts(
@@ -99,10 +106,10 @@ def name_parts(
     n_resamples: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Give each cluster, and its part in each dataset, a lineage and where one fits a cell type.
+    """Give each cluster and each part of it a lineage, and where one fits a cell type.
 
     Parameters are those of :func:`annotate_clusters`, with ``cluster``, ``dataset`` and
-    ``niche`` of each cell in `obs`.
+    ``tissue`` of each cell in `obs`.
 
     Returns
     -------
@@ -120,97 +127,128 @@ def name_parts(
     named = name_groups(rates, coarse, min_score=min_score, **limits)
     named = named.rename(columns={"best": "lineage"})
     named["cell_type"], named["cell_type_confidence"] = named["lineage"], named["confidence"]
-    for (lineage, niche), rows in named.groupby([named["lineage"], keys["niche"]]):
-        own = fine[(fine["lineage"] == lineage) & fine["tissue"].isin(["any", _TISSUE[niche]])]
+    for (lineage, tissue), rows in named.groupby([named["lineage"], keys["main_tissue"]]):
+        offered = fine["tissue"].isin(["any", "both", _SETS_OF.get(tissue)])
+        own = fine[(fine["lineage"] == lineage) & offered]
         if own.empty or lineage == UNRESOLVED:
             continue
-        finer = name_groups(rates, own, min_score=min_score, **limits).loc[rows.index]
+        finer = name_groups(rates, own, min_score=FINE_MIN_SCORE, **limits).loc[rows.index]
         fits = finer.index[finer["best"] != UNRESOLVED]
         named.loc[fits, "cell_type"] = finer.loc[fits, "best"]
         named.loc[fits, "cell_type_confidence"] = finer.loc[fits, "confidence"]
-    table = keys[["cluster", "dataset", "n_cells"]].join(named)
-    order = np.lexsort((table["dataset"], table["cluster"].astype(int)))
-    columns = ["cluster", "dataset", "n_cells", "lineage", "cell_type", "confidence"]
+    table = keys[["cluster", "dataset", "tissue", "n_cells"]].join(named)
+    order = np.lexsort((table["tissue"], table["dataset"], table["cluster"].astype(int)))
+    columns = ["cluster", "dataset", "tissue", "n_cells", "lineage", "cell_type", "confidence"]
     return table.iloc[order][
         [*columns, "cell_type_confidence", "score", "runner_up", "margin"]
     ].reset_index(drop=True)
 
 
 def _parts(obs: pd.DataFrame) -> list[pd.Series]:
-    """Two groupings of the cells: by cluster, and by cluster and dataset."""
-    return [obs["cluster"] + "|", obs["cluster"] + "|" + obs["dataset"]]
+    """Two groupings of the cells: by cluster, and by cluster, dataset and tissue."""
+    return [obs["cluster"] + "||", obs["cluster"] + "|" + obs["dataset"] + "|" + obs["tissue"]]
 
 
 def _describe(obs: pd.DataFrame, part: pd.Series) -> pd.DataFrame:
-    """Cluster, dataset (empty for a whole cluster), size and main niche of each group."""
+    """Say of each group its cluster, dataset, tissue (empty for a whole cluster) and size."""
     table = obs.groupby(part).agg(
         cluster=("cluster", "first"),
         n_cells=("cluster", "size"),
-        niche=("niche", lambda values: values.value_counts().sort_index().idxmax()),
+        main_tissue=("tissue", lambda values: values.value_counts().sort_index().idxmax()),
     )
-    table["dataset"] = table.index.str.split("|", n=1).str[1]
+    table[["dataset", "tissue"]] = [name.split("|")[1:] for name in table.index]
     table["listed"] = (table["dataset"] == "") | (table["n_cells"] >= MIN_PART_CELLS)
     return table
 
 
 def _own_part(obs: pd.DataFrame, named: pd.DataFrame) -> pd.DataFrame:
-    """Return the row of `named` that holds for each cell: of its part, else of its cluster."""
-    rows = named.set_index(named["cluster"] + "|" + named["dataset"])
+    """Return the row of `named` that holds for each cell: of its part, else of its cluster.
+
+    From its cluster a cell takes the lineage only: the cell type may be of another tissue.
+    """
+    rows = named.set_index(named["cluster"] + "|" + named["dataset"] + "|" + named["tissue"])
     whole, part = _parts(obs)
-    return rows.loc[part.where(part.isin(rows.index), whole)]
+    small = ~part.isin(rows.index)
+    own = rows.loc[part.where(~small, whole)].reset_index(drop=True)
+    own["cell_type"] = own["cell_type"].where(~small.to_numpy(), own["lineage"])
+    return own
 
 
-def cluster_markers(cells: ad.AnnData, groups: pd.Series, named: pd.DataFrame) -> pd.DataFrame:
+def cluster_markers(
+    cells: ad.AnnData, groups: pd.Series, datasets: pd.Series, named: pd.DataFrame
+) -> pd.DataFrame:
     """List the genes that set each cluster apart, for display; no test over cells is made.
 
-    Genes are ranked by log2 fold change of the mean rate times the difference in detection, over
-    the genes that every dataset measured.
+    Cells of a cluster are compared with the other cells of the same dataset, so that a platform is
+    no marker; datasets count by the cluster's cells in them. Genes are ranked by log2 fold change
+    of the mean rate times the difference in detection, where both are positive, over the genes that
+    every dataset measured.
 
     Parameters
     ----------
     cells
         Cells x genes, raw counts.
-    groups
-        Cluster of each cell.
+    groups, datasets
+        Cluster and dataset of each cell.
     named
         Lineage and cell type of each cluster.
 
     Returns
     -------
     pandas.DataFrame
-        The table ``markers`` of :func:`annotate_clusters`: :data:`N_MARKERS` genes a cluster, best
-        first.
+        The table ``markers`` of :func:`annotate_clusters`: at most :data:`N_MARKERS` genes a
+        cluster, best first.
     """
     use = cells.varm["measured"].all(axis=1).to_numpy()
-    genes = cells.var_names[use]
     counts = sparse.csr_matrix(cells.X)
-    scale = sparse.diags(1e4 / np.asarray(counts.sum(axis=1)).ravel())
+    scale = sparse.diags(1e4 / np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1.0))
     rates = (scale @ counts[:, use]).tocsr()
     order = named["cluster"].tolist()
     codes = pd.Categorical(groups, categories=order).codes
-    member = sparse.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))))
-    sizes = np.asarray(member.sum(axis=1))
-    inside, detected = (member @ rates).toarray(), (member @ (rates > 0)).toarray()
-    others = np.maximum(len(codes) - sizes, 1)
-    mean_in, mean_out = inside / sizes, (inside.sum(axis=0) - inside) / others
-    pct_in, pct_out = detected / sizes, (detected.sum(axis=0) - detected) / others
-    change = np.log2((mean_in + 0.05) / (mean_out + 0.05))
-    score = change * (pct_in - pct_out)
+    sums = {
+        name: np.zeros((len(order), rates.shape[1])) for name in ("change", "pct_in", "pct_out")
+    }
+    weight = np.zeros((len(order), 1))
+    for rows in (np.flatnonzero(datasets == name) for name in datasets.unique()):
+        sizes, values = _against_others(rates[rows], codes[rows], len(order))
+        weight += sizes
+        for name, value in values.items():
+            sums[name] += sizes * value
+    means = {name: value / np.maximum(weight, 1.0) for name, value in sums.items()}
+    gain = means["pct_in"] - means["pct_out"]
+    score = means["change"].clip(min=0) * gain.clip(min=0)
     rows = []
     for number, cluster in enumerate(order):
         best = np.argsort(-score[number], kind="stable")[:N_MARKERS]
-        rows.append(
-            pd.DataFrame(
-                {
-                    "cluster": cluster,
-                    "gene": genes[best],
-                    "log2_fold_change": change[number, best],
-                    "pct_in": 100 * pct_in[number, best],
-                    "pct_out": 100 * pct_out[number, best],
-                    "score": score[number, best],
-                }
-            )
-        )
-    table = pd.concat(rows).merge(named[["cluster", "lineage", "cell_type"]], on="cluster")
+        best = best[score[number, best] > 0]
+        table = pd.DataFrame({"cluster": cluster, "gene": cells.var_names[use][best]})
+        table["log2_fold_change"] = means["change"][number, best]
+        table["pct_in"] = 100 * means["pct_in"][number, best]
+        table["pct_out"] = 100 * means["pct_out"][number, best]
+        rows.append(table.assign(score=score[number, best]))
+    markers = pd.concat(rows).merge(named[["cluster", "lineage", "cell_type"]], on="cluster")
     first = ["cluster", "lineage", "cell_type", "gene"]
-    return table[[*first, *table.columns.difference(first, sort=False)]]
+    return markers[[*first, *markers.columns.difference(first, sort=False)]]
+
+
+def _against_others(
+    rates: sparse.csr_matrix, codes: np.ndarray, n_groups: int
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Compare each group with the other cells of one dataset.
+
+    Returns the weight of each group (its cells, 0 without others) and groups x genes arrays.
+    """
+    member = sparse.csr_matrix(
+        (np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(n_groups, len(codes))
+    )
+    sizes = np.asarray(member.sum(axis=1)).reshape(-1, 1)
+    others = len(codes) - sizes
+    inside, seen = (member @ rates).toarray(), (member @ (rates > 0)).toarray()
+    n_in, n_out = np.maximum(sizes, 1), np.maximum(others, 1)
+    mean_in, mean_out = inside / n_in, (inside.sum(axis=0) - inside) / n_out
+    values = {
+        "change": np.log2((mean_in + 0.05) / (mean_out + 0.05)),
+        "pct_in": seen / n_in,
+        "pct_out": (seen.sum(axis=0) - seen) / n_out,
+    }
+    return np.where(others > 0, sizes, 0), values

@@ -6,14 +6,15 @@ microwells that can take up two; sorted plates do not.
 """
 
 import logging
+import re
 from dataclasses import dataclass
 
 import anndata as ad
 import numpy as np
 import scanpy as sc
 
-PLATE_CHEMISTRIES = ("MARS-seq", "Smart-seq2", "Smart-seq3", "CEL-Seq2")
-"""One sorted cell a well: no doublets by chance loading, so none are looked for."""
+PLATE_CHEMISTRIES = ("marsseq", "smartseq", "celseq", "flashseq", "quartzseq")
+"""One sorted cell a well: no doublets by chance loading, so none are looked for. Letters only."""
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ def find_doublets(
 def _why_not(method: str, chemistry: str, n_usable: int, min_cells: int) -> str:
     if method == "none":
         return "switched off in the config"
-    if chemistry in PLATE_CHEMISTRIES:
+    if re.sub(r"[^a-z0-9]", "", chemistry.lower()).startswith(PLATE_CHEMISTRIES):
         return f"{chemistry} sorts one cell a well"
     if n_usable < min_cells:
         return f"{n_usable} usable barcodes, fewer than {min_cells}"

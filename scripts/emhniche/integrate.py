@@ -8,6 +8,7 @@ principal components stand beside it, so that what integration did can be seen.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anndata as ad
@@ -138,19 +139,20 @@ def train_scvi(
     Raises
     ------
     InputError
-        When a GPU is asked for and there is none.
-    RuntimeError
-        When training diverged.
+        When a GPU is asked for and there is none, there are too few cells, or training diverged.
     """
     import scvi
     import torch
 
     from emhniche.training import (
+        TRAIN_SHARE,
         EpochLog,
         OneCyclePlan,
         count_epochs,
+        fitting_batch,
         history_table,
         pick_accelerator,
+        train_or_refuse,
     )
 
     torch.set_num_threads(threads)
@@ -162,19 +164,18 @@ def train_scvi(
     )
     model._training_plan_cls = OneCyclePlan
     passes = count_epochs(genes.n_obs, epochs=epochs, min_cell_visits=min_cell_visits)
-    model.train(
+    fit = partial(
+        model.train,
         max_epochs=passes,
         accelerator=pick_accelerator(accelerator),
-        batch_size=batch_size,
-        train_size=0.9,
+        batch_size=fitting_batch(genes.n_obs, batch_size),
+        train_size=TRAIN_SHARE,
         check_val_every_n_epoch=1,
         enable_progress_bar=False,
         callbacks=[EpochLog(passes)],
         plan_kwargs={"lr": peak_rate, "n_epochs_kl_warmup": round(kl_ramp * passes)},
     )
-    latent = model.get_latent_representation()
-    if not np.isfinite(latent).all():
-        raise RuntimeError("scVI diverged: lower integrate.peak_rate")
+    latent = train_or_refuse(fit, model.get_latent_representation, peak_rate=peak_rate)
     return Integration(
         latent=latent_table(latent, genes.obs_names),
         history=history_table(model.history),

@@ -178,8 +178,9 @@ def name_groups(
     Returns
     -------
     pandas.DataFrame
-        Indexed by group: ``best`` (set or ``unresolved``), ``confidence`` (share of resamples won
-        by the best set, 0-1), ``score``, ``runner_up``, ``margin`` (score minus runner-up's).
+        Indexed by group: ``best`` (set or ``unresolved``), ``confidence`` (share of resamples in
+        which the best set wins and reaches `min_score`, 0-1), ``score``, ``runner_up`` (empty where
+        there is one set only) and ``margin`` (score minus runner-up's, NaN then).
     """
     strength = marker_strength(rates)
     scores = set_scores(strength, markers).fillna(-1.0)
@@ -187,34 +188,45 @@ def name_groups(
     names = scores.columns.to_numpy()
     rows = np.arange(len(scores))
     first, second = ranked[:, 0], ranked[:, min(1, scores.shape[1] - 1)]
-    wins = _resampled_wins(strength, markers, n_resamples=n_resamples, seed=seed)
+    wins = _resampled_wins(
+        strength, markers, min_score=min_score, n_resamples=n_resamples, seed=seed
+    )
     named = pd.DataFrame(
         {
             "best": names[first],
             "confidence": wins.to_numpy()[rows, first],
             "score": scores.to_numpy()[rows, first],
-            "runner_up": names[second],
+            "runner_up": names[second] if len(names) > 1 else "",
             "margin": scores.to_numpy()[rows, first] - scores.to_numpy()[rows, second],
         },
         index=scores.index,
     )
+    if len(names) == 1:
+        named["margin"] = np.nan
     unsure = (named["score"] < min_score) | (named["confidence"] < min_confidence)
     named.loc[unsure, "best"] = UNRESOLVED
     return named
 
 
 def _resampled_wins(
-    strength: pd.DataFrame, markers: pd.DataFrame, *, n_resamples: int, seed: int
+    strength: pd.DataFrame,
+    markers: pd.DataFrame,
+    *,
+    min_score: float,
+    n_resamples: int,
+    seed: int,
 ) -> pd.DataFrame:
-    """Share of bootstrap resamples of the marker genes in which each set scores highest."""
+    """Share of bootstrap resamples of the marker genes in which each set wins, groups x sets."""
     rng = np.random.default_rng(seed)
+    scorable = set_scores(strength, markers).notna().to_numpy()
     scores = np.full((len(strength), n_resamples, len(markers)), -1.0)
     for number, row in enumerate(markers.itertuples()):
         positive = _upper_half_mean(_resampled(strength, row.positive, n_resamples, rng))
         negative = _mean(_resampled(strength, row.negative, n_resamples, rng))
         score = positive - NEGATIVE_WEIGHT * np.nan_to_num(negative)
+        score[~scorable[:, number]] = np.nan
         scores[:, :, number] = np.nan_to_num(score, nan=-1.0)
-    best = scores.argmax(axis=2)
+    best = np.where(scores.max(axis=2) >= min_score, scores.argmax(axis=2), -1)
     wins = [(best == number).mean(axis=1) for number in range(len(markers))]
     return pd.DataFrame(np.array(wins).T, index=strength.index, columns=markers["set"])
 

@@ -49,6 +49,7 @@ def merge_samples(
     *,
     panel: pd.DataFrame,
     signatures: pd.DataFrame,
+    lineages: pd.DataFrame,
     genes: str,
     n_hvg: int,
 ) -> None:
@@ -62,7 +63,7 @@ def merge_samples(
         Sample sheet, indexed by sample; every column is carried into ``obs``.
     output
         Path of the file.
-    panel, signatures
+    panel, signatures, lineages
         Gene tables (:mod:`emhniche.resources`); their genes are kept even where
         ``genes="intersection"`` would drop them.
     genes
@@ -82,7 +83,9 @@ def merge_samples(
     in_signature = measured.index.isin(signatures["genes"].explode())
     check_panel_measured(panel, measured.index)
     _check_shared(measured)
-    kept = measured.all(axis=1) | in_panel | in_signature | (genes == "union")
+    in_lineage = measured.index.isin(lineages["genes"].explode())
+    listed = in_panel | in_signature | in_lineage
+    kept = measured.all(axis=1) | listed | (genes == "union")
     measured = measured[kept]
     with atomic_path(output) as temporary, h5py.File(temporary, "w") as store:
         obs, ambient = _append_samples(store, parts, sheet, measured.index)
@@ -169,7 +172,8 @@ def _ranks_by_batch(
     genes = candidates.index[candidates]
     columns = np.flatnonzero(candidates)
     sizes = batch.astype(str).value_counts()
-    large = sizes.index[sizes >= min(MIN_BATCH_CELLS, sizes.max())]
+    large = sizes.index[sizes >= MIN_BATCH_CELLS]
+    large = large if len(large) else sizes.index
     ranks = {}
     for name in sorted(large):
         rows = np.flatnonzero(batch.astype(str) == name)
@@ -198,6 +202,7 @@ def _append_samples(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Append each sample's kept cells to ``X``; return ``obs`` and the ambient profiles."""
     obs, ambient = [], {}
+    large = sum(map(_stored_values, parts)) > np.iinfo(np.int32).max
     for part in parts:
         counts = read_h5ad(part.counts)
         qc = read_table(part.qc).set_index("barcode")
@@ -206,6 +211,8 @@ def _append_samples(
         ambient[part.sample] = profile.reindex(genes).fillna(0.0).astype(np.float32)
         keep = qc["keep"].to_numpy()
         block = _with_genes(as_counts(counts.X[keep]), counts.var_names, genes)
+        if large:  # the file's index type is that of its first block
+            block.indices, block.indptr = block.indices.astype("i8"), block.indptr.astype("i8")
         if obs:
             sparse_dataset(store["X"]).append(block)
         else:
@@ -218,6 +225,12 @@ def _append_samples(
     for column in table.columns[table.dtypes.map(pd.api.types.is_string_dtype)]:
         table[column] = table[column].astype("category")
     return table, pd.DataFrame(ambient)
+
+
+def _stored_values(part: Part) -> int:
+    """Count the values that a sample's file stores, without reading them."""
+    with h5py.File(part.counts) as store:
+        return store["X/data"].shape[0]
 
 
 def _with_genes(block: sparse.csr_matrix, own: pd.Index, genes: pd.Index) -> sparse.csr_matrix:

@@ -152,16 +152,18 @@ def check_batch(path: str | Path, samples: pd.DataFrame, key: str, source: str) 
     ------
     InputError
         When `key` is no column, is a tissue, niche, condition or arm, or groups the samples just as
-        tissue or niche does although the samples are finer than that.
+        one of these does although the samples are finer than that.
     """
     right = "use the library (leave the column 'batch' empty) or what was processed together"
     if key in NEVER_A_BATCH:
         raise InputError(f"{source}: integrate.batch_key: {key} must never be a batch; {right}")
+    if key in ("file", "format", "select", "labels"):
+        raise InputError(f"{source}: integrate.batch_key: {key} describes a file; {right}")
     if key not in samples:
         hint = nearest(key, samples.columns)
         raise InputError(f"{source}: integrate.batch_key: {path} has no column '{key}'; {hint}")
     groups = _partition(samples[key])
-    for factor in ("tissue", "niche"):
+    for factor in NEVER_A_BATCH:
         if 1 < len(groups) < len(samples) and groups == _partition(samples[factor]):
             raise InputError(
                 f"{path}: column '{key}': its groups are the {factor}s, and {factor} must never be "

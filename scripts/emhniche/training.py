@@ -2,7 +2,9 @@
 
 import logging
 import math
+from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -12,6 +14,12 @@ from emhniche.errors import InputError
 
 WARM_UP = 0.2
 """Share of the steps over which the rate rises to its peak."""
+
+TRAIN_SHARE = 0.9
+"""Share of the cells to train on; the bound of the others is followed."""
+
+MIN_CELLS = 50
+"""Fewest cells that scVI is trained on."""
 
 MAX_EPOCHS = 400
 """Passes over the cells that no run exceeds: scvi-tools' own default for small data."""
@@ -38,6 +46,76 @@ def count_epochs(n_cells: int, *, epochs: int, min_cell_visits: int) -> int:
         Between `epochs` and :data:`MAX_EPOCHS` (or `epochs`, where that is more).
     """
     return max(epochs, min(MAX_EPOCHS, math.ceil(min_cell_visits / n_cells)))
+
+
+def fitting_batch(n_cells: int, batch_size: int) -> int:
+    """Lower the batch size until the last batch of a pass holds more than one cell.
+
+    Batch normalisation cannot take one cell.
+
+    Parameters
+    ----------
+    n_cells
+        Cells of the run; :data:`TRAIN_SHARE` of them are trained on.
+    batch_size
+        Cells a step, as wanted.
+
+    Returns
+    -------
+    int
+        The batch size to use.
+
+    Raises
+    ------
+    InputError
+        With fewer than :data:`MIN_CELLS` cells.
+    """
+    if n_cells < MIN_CELLS:
+        raise InputError(
+            f"config: integrate.methods: scvi needs {MIN_CELLS} cells and {n_cells} are kept; "
+            "use methods: [pca] and primary: pca"
+        )
+    n_train = math.ceil(TRAIN_SHARE * n_cells)
+    while n_train % batch_size == 1:
+        batch_size -= 1
+    return batch_size
+
+
+def train_or_refuse(
+    train: Callable[[], None], latent: Callable[[], np.ndarray], *, peak_rate: float
+) -> np.ndarray:
+    """Train and return the latent space, or say that training diverged.
+
+    Parameters
+    ----------
+    train, latent
+        Train the model; return its latent space (cells x dimensions).
+    peak_rate
+        The learning rate, for the message.
+
+    Returns
+    -------
+    numpy.ndarray
+        Cells x dimensions, finite.
+
+    Raises
+    ------
+    InputError
+        When a parameter or the latent space is not a number.
+    """
+    diverged = InputError(
+        f"config: integrate.scvi.peak_rate: training diverged at {peak_rate:g}; use a lower rate"
+    )
+    try:
+        train()
+        space = latent()
+    except ValueError as error:
+        if "nan" in str(error).lower():
+            raise diverged from None
+        raise
+    if not np.isfinite(space).all():
+        raise diverged
+    return space
 
 
 class OneCyclePlan(TrainingPlan):
@@ -105,7 +183,7 @@ def pick_accelerator(wanted: str) -> str:
         found = "mps"
     if wanted == "gpu" and found == "cpu":
         raise InputError(
-            "config: integrate.accelerator: gpu is asked for and this machine shows none; "
+            "config: integrate.scvi.accelerator: gpu is asked for and this machine shows none; "
             "use auto or cpu"
         )
     device = "cpu" if wanted == "cpu" else found
@@ -131,9 +209,8 @@ def history_table(history: dict[str, pd.DataFrame]) -> pd.DataFrame:
         for metric in ("elbo", "reconstruction_loss", "kl_local")
         for part in ("train", "validation")
     ]
-    columns = [*names, "kl_weight"]
     table = pd.DataFrame(
-        {name: history[name].iloc[:, 0].astype(float) for name in columns if name in history}
+        {name: history[name].iloc[:, 0].astype(float) for name in names if name in history}
     )
     table.insert(0, "epoch", range(1, len(table) + 1))
     return table

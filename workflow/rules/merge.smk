@@ -12,6 +12,7 @@ rule merge:
         qc=expand("<results>/samples/{sample}/qc.parquet", sample=run.samples.index),
         panel=run.config["resources"]["panel"],
         signatures=run.config["resources"]["signatures"],
+        lineages=run.config["resources"]["lineages"],
     output:
         "<results>/cells.h5ad",
     log:

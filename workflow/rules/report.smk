@@ -78,7 +78,7 @@ rule provenance:
         mem_mb=1000,
         runtime=10,
     params:
-        config=run.config,
+        config={key: value for key, value in run.config.items() if key != "fetch"},
         samples=run.samples.reset_index().to_dict("records"),
         registry=run.registry.reset_index().to_dict("records"),
         repository=str(workflow.basedir),
@@ -177,7 +177,7 @@ rule report:
         mem_mb=2000,
         runtime=20,
     params:
-        config=run.config,
+        config={key: value for key, value in run.config.items() if key != "fetch"},
         samples=run.samples.reset_index().to_dict("records"),
         registry=run.registry.reset_index().to_dict("records"),
     script:
