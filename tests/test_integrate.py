@@ -1,6 +1,5 @@
 import anndata as ad
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.metrics import silhouette_score
