@@ -15,7 +15,12 @@ rule myeloid:
     output:
         calls="<results>/myeloid/calls.parquet",
         donors="<results>/myeloid/donors.tsv",
-        gates="<results>/myeloid/gates.tsv",
+        gates=report(
+            "<results>/myeloid/gates.tsv",
+            caption="../report/gates.rst",
+            category="Tables",
+            labels={"table": "myeloid/gates.tsv"},
+        ),
         subsets="<results>/myeloid/subsets.tsv",
     log:
         "<logs>/myeloid/myeloid.log",

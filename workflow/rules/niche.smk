@@ -14,11 +14,36 @@ rule niche:
         panel=run.config["resources"]["panel"],
         pairs=run.config["resources"]["ligand_receptor"],
     output:
-        design="<results>/niche/design.tsv",
-        contrasts="<results>/niche/contrasts.tsv",
-        production="<results>/niche/production.tsv",
-        composition="<results>/niche/composition.tsv",
-        ligand_receptor="<results>/niche/ligand_receptor.tsv",
+        design=report(
+            "<results>/niche/design.tsv",
+            caption="../report/design.rst",
+            category="Tables",
+            labels={"table": "niche/design.tsv"},
+        ),
+        contrasts=report(
+            "<results>/niche/contrasts.tsv",
+            caption="../report/contrasts.rst",
+            category="Tables",
+            labels={"table": "niche/contrasts.tsv"},
+        ),
+        production=report(
+            "<results>/niche/production.tsv",
+            caption="../report/production.rst",
+            category="Tables",
+            labels={"table": "niche/production.tsv"},
+        ),
+        composition=report(
+            "<results>/niche/composition.tsv",
+            caption="../report/cell_type_composition.rst",
+            category="Tables",
+            labels={"table": "niche/composition.tsv"},
+        ),
+        ligand_receptor=report(
+            "<results>/niche/ligand_receptor.tsv",
+            caption="../report/ligand_receptor.rst",
+            category="Tables",
+            labels={"table": "niche/ligand_receptor.tsv"},
+        ),
     log:
         "<logs>/niche/niche.log",
     benchmark:
