@@ -240,7 +240,7 @@ def starve(path):
     [
         (truncate, "m0_spleen.tsv.gz"),
         (normalise, "raw counts"),
-        (rename_genes, "named"),
+        (rename_genes, "named alike"),
         (starve, "sample m0_spleen: no cell is left"),
     ],
 )
@@ -303,7 +303,7 @@ def test_a_wrong_checksum_names_both_sums_and_leaves_nothing(project, tmp_path):
         (lambda sheet: pd.concat([sheet, sheet.iloc[:1]]), "m0_spleen"),
         (lambda sheet: sheet.assign(tissue="spleeen"), "spleen"),
         (lambda sheet: sheet.assign(species="mosue"), "mouse"),
-        (lambda sheet: sheet.assign(file="gone.tsv.gz"), "gone.tsv.gz"),
+        (lambda sheet: sheet.replace("m0_spleen.tsv.gz", "gone.tsv.gz"), "gone.tsv.gz"),
     ],
 )
 def test_a_bad_sheet_ends_the_run_before_its_first_job(project, tmp_path, edit, message):

@@ -81,8 +81,8 @@ def merge_samples(
     measured = measured_genes(parts, sheet["dataset"])
     in_panel = measured.index.isin(panel["gene"])
     in_signature = measured.index.isin(signatures["genes"].explode())
-    check_panel_measured(panel, measured.index)
     _check_shared(measured)
+    check_panel_measured(panel, measured.index)
     in_lineage = measured.index.isin(lineages["genes"].explode())
     listed = in_panel | in_signature | in_lineage
     kept = measured.all(axis=1) | listed | (genes == "union")
