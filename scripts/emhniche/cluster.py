@@ -72,18 +72,16 @@ def cluster_cells(
     Clustering
         Everything the stage writes.
     """
-    points = latent.drop(columns=CELL_ID).to_numpy(dtype=np.float32)
-    graph = neighbor_graph(points, n_neighbors=n_neighbors, seed=seed)
-    logger.info("graph of %d cells built", len(points))
-    names = leiden(graph, resolution=resolution, seed=seed, n_iterations=n_iterations)
-    logger.info("%d clusters at resolution %g", len(set(names)), resolution)
+    graph, clusters = partition(
+        latent, n_neighbors=n_neighbors, resolution=resolution, n_iterations=n_iterations, seed=seed
+    )
+    points, names = _points(latent), clusters["cluster"].to_numpy()
     layout = _umap(points, graph, seed=seed)
     logger.info("layout done")
-    key = latent[[CELL_ID]]
     return Clustering(
         graph=graph,
-        clusters=key.assign(cluster=names),
-        umap=key.assign(umap_1=layout[:, 0], umap_2=layout[:, 1]),
+        clusters=clusters,
+        umap=latent[[CELL_ID]].assign(umap_1=layout[:, 0], umap_2=layout[:, 1]),
         stability=partition_stability(
             graph,
             names,
@@ -93,6 +91,28 @@ def cluster_cells(
             seed=seed,
         ),
     )
+
+
+def partition(
+    latent: pd.DataFrame, *, n_neighbors: int, resolution: float, n_iterations: int, seed: int
+) -> tuple[sparse.csr_matrix, pd.DataFrame]:
+    """Build the neighbour graph and cut it into clusters.
+
+    Parameters are those of :func:`cluster_cells`.
+
+    Returns
+    -------
+    graph : scipy.sparse.csr_matrix
+        Cells x cells, weights of the neighbour graph.
+    clusters : pandas.DataFrame
+        ``cell_id`` and ``cluster``.
+    """
+    points = _points(latent)
+    graph = neighbor_graph(points, n_neighbors=n_neighbors, seed=seed)
+    logger.info("graph of %d cells built", len(points))
+    names = leiden(graph, resolution=resolution, seed=seed, n_iterations=n_iterations)
+    logger.info("%d clusters at resolution %g", len(set(names)), resolution)
+    return graph, latent[[CELL_ID]].assign(cluster=names)
 
 
 def partition_stability(
@@ -134,6 +154,10 @@ def partition_stability(
             ari = adjusted_rand_score(final, names)
             rows.append((resolution, number, len(set(names)), ari))
     return pd.DataFrame(rows, columns=["resolution", "seed", "n_clusters", "ari_to_final"])
+
+
+def _points(latent: pd.DataFrame) -> np.ndarray:
+    return latent.drop(columns=CELL_ID).to_numpy(dtype=np.float32)
 
 
 def _umap(points: np.ndarray, graph: sparse.csr_matrix, *, seed: int) -> np.ndarray:
