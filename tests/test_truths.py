@@ -1,0 +1,613 @@
+"""The file of truths is checked, and the judge says right only where the tables do."""
+
+import copy
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from emhniche.errors import InputError
+from emhniche.evidence import CANNOT_TELL, NOT_ASKED, RIGHT, VERDICTS, WRONG
+from emhniche.judging import COLUMNS, JUDGES, describe, judge
+from emhniche.resources import load_panel, load_signatures
+from emhniche.schema import read_schema
+from emhniche.truth_cells import doublet_auroc, lineage_f1, pathological_rates
+from emhniche.truths import load_truths
+from fake_truth import (
+    MARROW,
+    NICHE,
+    NULL,
+    SCHEMAS,
+    SPLEEN,
+    STRICT,
+    calls,
+    expression_row,
+    fake_cells,
+    fake_results,
+    fake_study,
+    truth,
+)
+
+ROOT = Path(__file__).resolve().parents[1]
+SCHEMA = read_schema(SCHEMAS / "truth.schema.yaml")
+SHIPPED = ROOT / "resources" / "demo" / "truth.yaml"
+
+# --- the file
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable:
+    """Return a function that writes the shipped truths with a change and reads them."""
+
+    def load(change: Callable[[list], object]) -> list:
+        truths = copy.deepcopy(yaml.safe_load(SHIPPED.read_text(encoding="utf-8")))["truths"]
+        change(truths)
+        path = tmp_path / "truth.yaml"
+        path.write_text(yaml.safe_dump({"truths": truths}), encoding="utf-8")
+        return load_truths(path, SCHEMA)
+
+    return load
+
+
+def set_in(*path: object, to: object) -> Callable[[list], None]:
+    def change(truths: list) -> None:
+        place = truths
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = to
+
+    return change
+
+
+def test_the_shipped_truths_are_those_of_the_design():
+    truths = {one.id: one for one in load_truths(SHIPPED, SCHEMA)}
+    kinds = {plant["kind"] for one in truths.values() for plant in one.plant}
+    assert kinds == {"expression", "abundance", "state", "silence"}
+    state = truths["pathological_neutrophils"].plant[0]
+    assert (state["share"], state["where"]) == (0.3, {"condition": "tumour", "tissue": "spleen"})
+    # nothing is planted in naive mice, and nothing that tells the arms apart in marrow
+    for one in truths.values():
+        for plant in one.plant:
+            where = plant.get("where", {})
+            assert where.get("condition") != "naive"
+            assert where.get("tissue") == "spleen" or where.get("condition") != "tumour"
+
+
+def test_the_shipped_truths_name_genes_and_signatures_that_exist():
+    panel = set(load_panel(ROOT / "resources" / "panel.tsv", "mouse")["gene"])
+    sets = set(load_signatures(ROOT / "resources" / "signatures.tsv", "mouse")["set"])
+    for one in load_truths(SHIPPED, SCHEMA):
+        for expected in one.expect:
+            assert set(expected.get("genes", ())) <= panel, one.id
+            assert expected.get("signature", STRICT) in sets, one.id
+
+
+def test_every_finding_of_the_schema_is_judged():
+    item = SCHEMA["properties"]["truths"]["items"]["properties"]
+    assert set(item["expect"]["x-keys"]) == set(JUDGES)
+    assert set(item["plant"]["x-keys"]) == set(item["plant"]["items"]["properties"]["kind"]["enum"])
+    for part in ("plant", "expect"):
+        for keys in item[part]["x-keys"].values():
+            assert {*keys["needs"], *keys["may"]} <= set(item[part]["items"]["properties"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (set_in(1, "id", to="producers_expand_in_tumour_spleen"), "this id is used twice"),
+        (set_in(0, "id", to="Has Space"), "truths[0].id: 'Has Space' cannot be used"),
+        (set_in(0, "plant", 0, "kind", to="expresion"), "did you mean 'expression'"),
+        (set_in(0, "plant", 0, "fold", to=-1), "fold: -1 is out of range"),
+        (set_in(0, "plant", 0, "share", to=0.5), "plant[0].share: means nothing for 'abundance'"),
+        (lambda t: t[0]["plant"][0].pop("fold"), "plant[0].fold: missing for 'abundance'"),
+        (set_in(1, "plant", 0, "genes", to=["Kitl", "Kitl"]), "genes: 'Kitl' is there twice"),
+        (set_in(0, "plant", 0, "where", "organ", to="x"), "where.organ: unknown key"),
+        (set_in(0, "expect", 0, "finding", to="called"), "'called' is no finding of composition"),
+        (set_in(0, "expect", 0, "finding", to="upp"), "'upp' is not allowed; did you mean 'up'"),
+        (lambda t: t[0]["expect"][0].pop("contrast"), "contrast: missing for 'composition up'"),
+        (set_in(0, "expect", 0, "genes", to=["Kitl"]), "means nothing for 'composition up'"),
+        (set_in(0, "expect", 0, "gene", to="Kitl"), "expect[0].gene: unknown key"),
+        (set_in(0, "expect", to=[]), "expect: the list is empty"),
+        (lambda t: t[8]["plant"].append(t[8]["plant"][0]), "plant[1].kind: a second state"),
+    ],
+)
+def test_a_mistake_is_one_line(written: Callable, change: Callable, message: str):
+    with pytest.raises(InputError) as caught:
+        written(change)
+    assert message in str(caught.value)
+    assert "truth.yaml: " in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["truths: [", "", "- a"])
+def test_what_is_no_file_of_truths_is_refused(tmp_path: Path, text: str):
+    path = tmp_path / "truth.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"truth\.yaml: ") as caught:
+        load_truths(path, SCHEMA)
+    assert "\n" not in str(caught.value)
+
+
+def test_truths_are_read_without_heavy_imports():
+    check = (
+        "import sys, emhniche.truths; print([m for m in ('anndata', 'scipy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# --- the judge
+
+UP = {"table": "contrasts", "finding": "up", "contrast": SPLEEN, "genes": ["Kitl"]}
+UP |= {"cell_types": ["endothelium"], "level": "lineage"}
+DOWN = {**UP, "finding": "down"}
+QUIET = {"table": "contrasts", "finding": "no_call", "contrast": SPLEEN, "genes": ["Vcam1"]}
+SILENT = {"table": "contrasts", "finding": "not_testable", "genes": ["Csf3"]}
+ALIASED = {"table": "contrasts", "finding": "not_identifiable", "contrast": NICHE}
+MORE = {"table": "composition", "finding": "up", "contrast": SPLEEN}
+MORE |= {"cell_types": ["endothelium"], "level": "lineage"}
+STEADY = {**MORE, "finding": "no_call", "cell_types": ["T"]}
+NO_SHARE = {"table": "composition", "finding": "not_identifiable", "contrast": NICHE}
+TESTED = {"table": "design", "finding": "tested", "contrast": SPLEEN}
+REFUSED = {"table": "design", "finding": "not_identifiable", "contrast": NICHE}
+REFUSED |= {"names": "chemistry"}
+RISES = {"table": "maturation", "finding": "rises", "genes": ["Cxcr2"], "min_fold": 3.0}
+RISES |= {"cell_types": ["preNeu", "immNeu", "matNeu"]}
+CALLED = {"table": "myeloid", "finding": "called", "condition": "tumour", "tissue": "spleen"}
+CALLED |= {"lineage": "neutrophil", "signature": STRICT}
+CALLED |= {"max_false_share": 0.1, "min_found_share": 0.7}
+NAIVE = {"table": "myeloid", "finding": "none_called", "condition": "naive"}
+IN_MARROW = {**NAIVE, "condition": "tumour", "tissue": "bone marrow"}
+DOUBLETS = {"table": "doublets", "finding": "found", "min_auroc": 0.85}
+NAMED = {"table": "annotation", "finding": "named", "min_f1": 0.9}
+KEPT = {"table": "qc", "finding": "kept", "max_lost": 0.15}
+
+
+def rows(table: pd.DataFrame, **where: str) -> pd.Series:
+    """Tell which rows hold these values."""
+    return (table[[*where]] == list(where.values())).all(axis=1)
+
+
+def put(where: dict, **values: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """Return a change of a table: new values in some rows."""
+
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        here = rows(table, **where) if where else pd.Series(True, index=table.index)
+        assert here.any(), where
+        for column, value in values.items():
+            table.loc[here, column] = value
+        return table
+
+    return change
+
+
+def drop(**where: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    return lambda table: table[~rows(table, **where)]
+
+
+def add(row: dict) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    return lambda table: pd.concat([table, pd.DataFrame([row])], ignore_index=True)
+
+
+def call(number: int, *, condition: str, tissue: str, planted: bool) -> Callable:
+    """Return a change of the calls: exactly `number` of such cells are called."""
+
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        cells = fake_cells(("naive", "tumour", "LPS")).set_index("cell_id")
+        cells = cells.loc[table["cell_id"]]
+        here = (cells["condition"] == condition) & (cells["tissue"] == tissue)
+        here &= (cells["planted"] != "") == planted
+        at = np.flatnonzero(here)
+        table.loc[at, "pathological"] = False
+        table.loc[at[:number], "pathological"] = True
+        return table
+
+    return change
+
+
+KITL = {"contrast": SPLEEN, "gene": "Kitl", "cell_type": "endothelium"}
+UNTESTED = {"p": None, "q": None, "status": "effect_only", "reason": "too few donors"}
+CASES = {
+    # a planted difference
+    "up": (UP, {}, RIGHT),
+    "up, but q is large": (UP, {"contrasts": put(KITL, **NULL)}, WRONG),
+    "up, but q is just above": (UP, {"contrasts": put(KITL, q=0.0501)}, WRONG),
+    "up, at the limit": (UP, {"contrasts": put(KITL, q=0.05)}, RIGHT),
+    "up, but down": (UP, {"contrasts": put(KITL, effect=-1.4)}, WRONG),
+    "up, but the row was not tested": (UP, {"contrasts": put(KITL, **UNTESTED)}, WRONG),
+    "up, in a row whose status is no test": (
+        UP,
+        {"contrasts": put(KITL, status="not_identifiable")},
+        WRONG,
+    ),
+    "up, in other cells only": (
+        UP,
+        {
+            "contrasts": lambda t: put({**KITL, "cell_type": "T"}, q=0.001, effect=2)(
+                put(KITL, **NULL)(t)
+            )
+        },
+        WRONG,
+    ),
+    "up, at the other level only": (UP, {"contrasts": put(KITL, level="cell_type")}, CANNOT_TELL),
+    "up, no such row": (UP, {"contrasts": drop(**KITL)}, CANNOT_TELL),
+    "up, no p anywhere": (UP, {"contrasts": put({"contrast": SPLEEN}, **UNTESTED)}, WRONG),
+    "up, no p by design": (
+        UP,
+        {
+            "contrasts": put({"contrast": SPLEEN}, **UNTESTED),
+            "design": put({"contrast": SPLEEN}, verdict="effect_only", reason="2 mice"),
+        },
+        CANNOT_TELL,
+    ),
+    "up, no such contrast": ({**UP, "contrast": "other"}, {}, CANNOT_TELL),
+    "up in one of two names": ({**UP, "cell_types": ["T", "endothelium"]}, {}, RIGHT),
+    "up in one name, down in the other": (
+        {**UP, "cell_types": ["T", "endothelium"]},
+        {"contrasts": put({**KITL, "cell_type": "T"}, effect=-1.0, q=0.01)},
+        WRONG,
+    ),
+    "one of two genes is not up": ({**UP, "genes": ["Kitl", "Vcam1"]}, {}, WRONG),
+    "one of two genes has no row": ({**UP, "genes": ["Kitl", "Lif"]}, {}, CANNOT_TELL),
+    "one gene is missed, one has no row": (
+        {**UP, "genes": ["Lif", "Vcam1"]},
+        {},
+        WRONG,
+    ),
+    "down": (DOWN, {"contrasts": put(KITL, effect=-1.4)}, RIGHT),
+    "down, but up": (DOWN, {}, WRONG),
+    "up, not asked": ({**UP, "when": {"condition": "LPS"}}, {}, NOT_ASKED),
+    # no difference
+    "no call": (QUIET, {}, RIGHT),
+    "no call, but one": (
+        QUIET,
+        {"contrasts": put({"gene": "Vcam1", "cell_type": "T"}, q=0.01)},
+        WRONG,
+    ),
+    "no call, but one at the other level": (
+        QUIET,
+        {"contrasts": add(expression_row(SPLEEN, "Vcam1", "cMono", level="cell_type"))},
+        WRONG,
+    ),
+    "no call, one in another contrast": (
+        QUIET,
+        {"contrasts": add(expression_row(MARROW, "Vcam1", "T"))},
+        RIGHT,
+    ),
+    "no call, nothing tested of the gene": (
+        QUIET,
+        {"contrasts": put({"gene": "Vcam1"}, **UNTESTED)},
+        CANNOT_TELL,
+    ),
+    "no call, no row of one gene": ({**QUIET, "genes": ["Vcam1", "Lif"]}, {}, CANNOT_TELL),
+    "no call, no such contrast": ({**QUIET, "contrast": "other"}, {}, CANNOT_TELL),
+    "no call, not asked": ({**QUIET, "when": {"chemistry_by": "tissue"}}, {}, NOT_ASKED),
+    # nothing to test
+    "not testable": (SILENT, {}, RIGHT),
+    "not testable, but tested": (
+        SILENT,
+        {"contrasts": add(expression_row(SPLEEN, "Csf3", "B", **NULL))},
+        WRONG,
+    ),
+    "not testable, but an effect": (
+        SILENT,
+        {"contrasts": add(expression_row(SPLEEN, "Csf3", "B", status="effect_only"))},
+        WRONG,
+    ),
+    "not testable, no row": (SILENT, {"contrasts": drop(gene="Csf3")}, CANNOT_TELL),
+    "not testable, not asked": ({**SILENT, "when": {"condition": "LPS"}}, {}, NOT_ASKED),
+    # no p-value
+    "not identifiable": (ALIASED, {}, RIGHT),
+    "not identifiable, but a p": (
+        ALIASED,
+        {"contrasts": put({"contrast": NICHE, "gene": "Kitl"}, p=0.3)},
+        WRONG,
+    ),
+    "not identifiable, but a q": (
+        ALIASED,
+        {"contrasts": put({"contrast": NICHE, "gene": "Kitl"}, q=0.3)},
+        WRONG,
+    ),
+    "not identifiable, but an interval": (
+        ALIASED,
+        {"contrasts": put({"contrast": NICHE, "gene": "Kitl"}, ci_low=0.3)},
+        WRONG,
+    ),
+    "not identifiable, but only an effect": (
+        ALIASED,
+        {"contrasts": put({"contrast": NICHE, "gene": "Kitl"}, status="effect_only")},
+        WRONG,
+    ),
+    "not identifiable, but not testable": (
+        ALIASED,
+        {"contrasts": put({"contrast": NICHE, "gene": "Kitl"}, status="not_testable")},
+        WRONG,
+    ),
+    "not identifiable, no row": (ALIASED, {"contrasts": drop(contrast=NICHE)}, CANNOT_TELL),
+    "not identifiable, not asked": ({**ALIASED, "when": {"chemistry_by": "tissue"}}, {}, NOT_ASKED),
+    "no frequency": (NO_SHARE, {}, RIGHT),
+    "no frequency, but a p": (
+        NO_SHARE,
+        {"composition": put({"contrast": NICHE}, p=0.2)},
+        WRONG,
+    ),
+    "no frequency, no row": (NO_SHARE, {"composition": drop(contrast=NICHE)}, CANNOT_TELL),
+    # frequencies
+    "more frequent": (MORE, {}, RIGHT),
+    "more frequent, but q is large": (
+        MORE,
+        {"composition": put({"cell_type": "endothelium"}, q=0.2)},
+        WRONG,
+    ),
+    "more frequent, but less": (
+        MORE,
+        {"composition": put({"cell_type": "endothelium"}, effect=-1)},
+        WRONG,
+    ),
+    "more frequent, no such cells": (
+        MORE,
+        {"composition": drop(cell_type="endothelium")},
+        CANNOT_TELL,
+    ),
+    "less frequent, but more": ({**MORE, "finding": "down"}, {}, WRONG),
+    "steady": (STEADY, {}, RIGHT),
+    "steady, but called": (STEADY, {"composition": put({"cell_type": "T"}, q=0.04)}, WRONG),
+    "one is steady, one is called": ({**STEADY, "cell_types": ["T", "endothelium"]}, {}, WRONG),
+    "one is steady, one has no row": ({**STEADY, "cell_types": ["T", "stroma"]}, {}, CANNOT_TELL),
+    "more frequent, not asked": ({**MORE, "when": {"condition": "LPS"}}, {}, NOT_ASKED),
+    # the audit
+    "design tested": (TESTED, {}, RIGHT),
+    "design tested, but refused": ({**TESTED, "contrast": NICHE}, {}, WRONG),
+    "design tested, but an effect only": (
+        TESTED,
+        {"design": put({"contrast": SPLEEN}, verdict="effect_only")},
+        WRONG,
+    ),
+    "design refused": (REFUSED, {}, RIGHT),
+    "design refused, but tested": ({**REFUSED, "contrast": SPLEEN}, {}, WRONG),
+    "design refused for another reason": (
+        REFUSED,
+        {"design": put({"contrast": NICHE}, reason="niche cannot be told from study")},
+        WRONG,
+    ),
+    "design refused without a reason": (
+        REFUSED,
+        {"design": put({"contrast": NICHE}, reason=None)},
+        WRONG,
+    ),
+    "design, no row": ({**TESTED, "contrast": "other"}, {}, CANNOT_TELL),
+    "design refused, no row": ({**REFUSED, "contrast": "other"}, {}, CANNOT_TELL),
+    "design, not asked": ({**REFUSED, "when": {"chemistry_by": "tissue"}}, {}, NOT_ASKED),
+    # maturation
+    "rises": (RISES, {}, RIGHT),
+    "rises from nothing": (RISES, {"production": put({"cell_type": "preNeu"}, counts=0)}, RIGHT),
+    "rises too little": ({**RISES, "min_fold": 12.0}, {}, WRONG),
+    "rises, but falls in between": (
+        RISES,
+        {"production": put({"cell_type": "immNeu"}, counts=80)},
+        WRONG,
+    ),
+    "rises, but is flat": (RISES, {"production": put({}, n_cells=100, counts=10)}, WRONG),
+    "rises, but is never seen": (RISES, {"production": put({}, counts=0)}, WRONG),
+    "rises, one stage missing": (RISES, {"production": drop(cell_type="immNeu")}, RIGHT),
+    "rises, one stage named": (
+        RISES,
+        {"production": put({}, cell_type="matNeu")},
+        CANNOT_TELL,
+    ),
+    "rises, too few cells": (RISES, {"production": put({}, n_cells=5)}, CANNOT_TELL),
+    "rises, not measured": (RISES, {"production": put({}, counts=None)}, CANNOT_TELL),
+    "rises, not asked": ({**RISES, "when": {"condition": "LPS"}}, {}, NOT_ASKED),
+    # pathological cells
+    "called": (CALLED, {}, RIGHT),
+    "called, too few": (
+        CALLED,
+        {"calls": call(10, condition="tumour", tissue="spleen", planted=True)},
+        WRONG,
+    ),
+    "called, too many": (
+        CALLED,
+        {"calls": call(6, condition="tumour", tissue="spleen", planted=False)},
+        WRONG,
+    ),
+    "called, no cell in the table": (
+        CALLED,
+        {"calls": lambda t: put({}, pathological=False)(t)},
+        WRONG,
+    ),
+    "called, but planted by another truth": (
+        CALLED,
+        {"cells": put({"planted": "state"}, planted="other")},
+        WRONG,
+    ),
+    "called, but the gate is closed": (
+        CALLED,
+        {"gates": put({"tissue": "spleen"}, code="no_donor_level_excess")},
+        WRONG,
+    ),
+    "called, but the gate was refused for its genes": (
+        CALLED,
+        {"gates": put({"tissue": "spleen"}, code="too_few_genes", status="score_only")},
+        WRONG,
+    ),
+    "called, but too few mice": (
+        CALLED,
+        {"gates": put({"tissue": "spleen"}, code="too_few_case_donors", status="score_only")},
+        CANNOT_TELL,
+    ),
+    "called, no gate": (CALLED, {"gates": drop(tissue="spleen")}, CANNOT_TELL),
+    "called, not asked": ({**CALLED, "when": {"condition": "LPS"}}, {}, NOT_ASKED),
+    "none called": (NAIVE, {}, RIGHT),
+    "none called, but one": (
+        NAIVE,
+        {"calls": call(1, condition="naive", tissue="spleen", planted=False)},
+        WRONG,
+    ),
+    "none called in marrow": (IN_MARROW, {}, RIGHT),
+    "none called in marrow, but one": (
+        IN_MARROW,
+        {"calls": call(1, condition="tumour", tissue="bone marrow", planted=False)},
+        WRONG,
+    ),
+    "none called of another signature": ({**IN_MARROW, "signature": "other"}, {}, CANNOT_TELL),
+    "none called, no call was possible": (
+        IN_MARROW,
+        {"calls": put({"status": "tested"}, status="score_only", pathological=None)},
+        CANNOT_TELL,
+    ),
+    "none called, not asked": (
+        {**NAIVE, "condition": "LPS", "when": {"condition": "LPS"}},
+        {},
+        NOT_ASKED,
+    ),
+    # cells
+    "doublets": (DOUBLETS, {}, RIGHT),
+    "doublets score like cells": (DOUBLETS, {"barcodes": put({}, doublet_score=0.1)}, WRONG),
+    "doublets score lower": (
+        DOUBLETS,
+        {"barcodes": lambda t: t.assign(doublet_score=-t["doublet_score"])},
+        WRONG,
+    ),
+    "doublets were not scored": (
+        DOUBLETS,
+        {"barcodes": lambda t: t.assign(doublet_score=np.nan)},
+        CANNOT_TELL,
+    ),
+    "doublets, not asked": ({**DOUBLETS, "when": {"condition": "LPS"}}, {}, NOT_ASKED),
+    "named": (NAMED, {}, RIGHT),
+    "one lineage is named another": (
+        NAMED,
+        {"annotation": put({"lineage": "T"}, lineage="NK")},
+        WRONG,
+    ),
+    "one lineage is unresolved": (
+        NAMED,
+        {"annotation": put({"lineage": "T"}, lineage="unresolved")},
+        WRONG,
+    ),
+    "no cell was named": (NAMED, {"annotation": lambda t: t.iloc[:0]}, CANNOT_TELL),
+    "named, not asked": ({**NAMED, "when": {"condition": "LPS"}}, {}, NOT_ASKED),
+    "kept": (KEPT, {}, RIGHT),
+    "one lineage is lost": (
+        KEPT,
+        {"barcodes": lambda t: t.assign(keep=t["keep"] & (t["barcode"].astype(int) < 138))},
+        WRONG,
+    ),
+    "no live cell": (KEPT, {"cells": put({}, state="dying")}, CANNOT_TELL),
+    "kept, not asked": ({**KEPT, "when": {"condition": "LPS"}}, {}, NOT_ASKED),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_judge_says_what_the_tables_say(tmp_path: Path, case: str):
+    expected, changes, verdict = CASES[case]
+    root = fake_results(tmp_path, **changes)
+    table = judge([truth(expected)], root, fake_study())
+    assert list(table) == [*COLUMNS]
+    assert table["verdict"].tolist() == [verdict], table.loc[0, "found"]
+    for column in ("expected", "found"):
+        text = table.loc[0, column]
+        assert text.endswith(".") and "nan" not in text and "None" not in text
+    numbers = any(letter.isdigit() for letter in table.loc[0, "found"])
+    assert numbers or verdict in (CANNOT_TELL, NOT_ASKED) or expected["table"] == "design"
+
+
+def test_every_finding_has_a_case_of_each_verdict():
+    seen: dict[str, set[str]] = {}
+    for expected, _, verdict in CASES.values():
+        seen.setdefault(f"{expected['table']} {expected['finding']}", set()).add(verdict)
+    alike = {"contrasts down": "contrasts up", "composition down": "composition up"}
+    for finding in JUDGES:
+        verdicts = seen[finding] | seen.get(alike.get(finding, ""), set())
+        assert verdicts | {NOT_ASKED} == set(VERDICTS), finding
+    assert {table.split()[0] for table in seen} == {
+        expected["table"] for expected, _, verdict in CASES.values() if verdict == NOT_ASKED
+    }
+
+
+def test_an_inflammation_control_is_judged_when_it_is_there(tmp_path: Path):
+    expected = {**NAIVE, "condition": "LPS", "when": {"condition": "LPS"}}
+    arms = [{"condition": name, "mice": 4} for name in ("naive", "tumour", "LPS")]
+    conditions = ("naive", "tumour", "LPS")
+    root = fake_results(tmp_path / "a", conditions)
+    table = judge([truth(expected)], root, fake_study(arms=arms))
+    assert table["verdict"].tolist() == [RIGHT]
+    change = call(2, condition="LPS", tissue="spleen", planted=False)
+    root = fake_results(tmp_path / "b", conditions, calls=change)
+    table = judge([truth(expected)], root, fake_study(arms=arms))
+    assert table["verdict"].tolist() == [WRONG]
+    assert table.loc[0, "found"] == "2 cells called, by PMN MDSC splenic strict."
+
+
+def test_sentences_state_the_numbers_of_the_tables(tmp_path: Path):
+    root = fake_results(tmp_path)
+    truths = [truth(one) for one in (UP, QUIET, CALLED, KEPT, RISES)]
+    found = judge(truths, root, fake_study())["found"].tolist()
+    assert found[0] == (
+        "Kitl in endothelium: log2 fold change +1.4 (+0.8 to +2.0), q 0.01, 120 and 60 cells."
+    )
+    assert found[1] == "Vcam1: 2 rows tested, smallest q 0.4."
+    assert "Of 19 called cells 1 (5 %) are false; chance allows 4." in found[2]
+    assert "Of 20 planted cells 18 (90 %) are called; 11 are needed." in found[2]
+    assert found[3].startswith("Lost: 0 % of 600 live single cells")
+    assert "100 % of 40 doublets and 100 % of 40 dying cells" in found[3]
+    assert "5 in preNeu (100 cells), 20 in immNeu (100 cells) and 50 in matNeu" in found[4]
+
+
+def test_the_shipped_expectations_can_be_put_in_words():
+    for one in load_truths(SHIPPED, SCHEMA):
+        for expected in one.expect:
+            assert describe(expected).endswith(".")
+
+
+# --- figures of agreement
+
+
+def test_auroc_is_that_of_all_pairs_within_a_library():
+    cells = pd.DataFrame(
+        {
+            "cell_id": [f"{s}:{i}" for s in "ab" for i in range(4)],
+            "sample": ["a"] * 4 + ["b"] * 4,
+            "cell_type": "T",
+            "lineage": "T",
+            "state": ["cell", "cell", "doublet", "doublet"] * 2,
+            "doublet_of": ["", "", "T+T", "T+B", "", "", "T+B", "T+B"],
+        }
+    )
+    # library b scores everything higher, which must not count
+    scores = [0.1, 0.3, 0.2, 0.4, 10.1, 10.3, 10.3, 10.0]
+    barcodes = pd.DataFrame({"cell_id": cells["cell_id"], "doublet_score": scores, "keep": True})
+    table = doublet_auroc(barcodes, cells).set_index("sample")
+    assert table.loc["a", "auroc"] == pytest.approx(3 / 4)
+    assert table.loc["a", ["doublets", "mixed"]].tolist() == [2, 1]
+    assert table.loc["a", "auroc_mixed"] == 1
+    assert table.loc["b", "auroc"] == pytest.approx(1.5 / 4)
+
+
+def test_f1_is_two_hits_over_named_and_true_cells():
+    cells = pd.DataFrame({"cell_id": list("abcdefg"), "lineage": list("TTTTBBB"), "state": "cell"})
+    cells.loc[6, "state"] = "doublet"
+    named = pd.DataFrame(
+        {"cell_id": list("abcdefg"), "lineage": ["T", "T", "B", "unresolved", "B", "B", "T"]}
+    )
+    table = lineage_f1(named, cells)
+    assert table.loc["T", "f1"] == pytest.approx(2 * 2 / (4 + 2))
+    assert table.loc["B", "f1"] == pytest.approx(2 * 2 / (2 + 3))
+    assert table["unresolved"].to_dict() == {"B": 0, "T": 1}
+
+
+def test_rates_count_planted_cells_that_were_lost():
+    cells = fake_cells()
+    table = calls(cells)
+    planted = cells.loc[cells["planted"] != "", "cell_id"].tolist()
+    table = table[table["cell_id"] != planted[0]]
+    place = {"condition": "tumour", "tissue": "spleen", "lineage": "neutrophil"}
+    rates = pathological_rates(table, cells, truth="state", signature=STRICT, **place)
+    assert (rates.called, rates.false, rates.planted, rates.found, rates.lost) == (18, 1, 20, 17, 1)
+    assert rates.false_share == pytest.approx(1 / 18)
+    assert rates.found_share == pytest.approx(17 / 20)
