@@ -12,10 +12,15 @@ import numpy as np
 from scipy import sparse
 
 LOWEST, HIGHEST = 0.02, 5.0
-"""Bounds of a dispersion: below it 2 % of mean squared nothing changes, above it few cells decide."""
+"""Bounds of a dispersion: below them nothing changes any more, above them few cells decide."""
+
+FLOATING = 0.1
+"""A group with less than this share of the highest group's rate has no say in a gene's dispersion:
+its counts may be ambient RNA or a few misplaced cells."""
 
 _TYPICAL = 0.3
 _BINS = 30
+_ENOUGH = 200.0
 
 
 def dispersions(
@@ -50,10 +55,10 @@ def dispersions(
     abundance. Bioinformatics 23:2881-2887 (the idea of shrinking; DOI from memory:
     10.1093/bioinformatics/btm453). The weights and the normal approximation are ours.
     """
-    excess, information = 0.0, 0.0
-    for counts in groups:
-        own_excess, own_information = _moments(counts, columns)
-        excess, information = excess + own_excess, information + own_information
+    moments = [_moments(counts, columns) for counts in groups]
+    rate, excess, information = (np.array(part) for part in zip(*moments, strict=True))
+    own_rna = rate >= FLOATING * rate.max(axis=0)
+    excess, information = (excess * own_rna).sum(axis=0), (information * own_rna).sum(axis=0)
     raw = excess / np.maximum(information, 1e-12)
     trend, spread = _trend(raw, information)
     own = information / (information + 1 / spread)
@@ -61,8 +66,8 @@ def dispersions(
     return np.clip(own * raw + (1 - own) * trend, LOWEST, HIGHEST), own
 
 
-def _moments(counts: sparse.csr_matrix, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weighted excess of squared deviations, and the information, of each gene."""
+def _moments(counts: sparse.csr_matrix, columns: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return rate, weighted excess of squared deviations and information of each gene."""
     size = np.asarray(counts.sum(axis=1), dtype=float).reshape(-1, 1)
     counts = counts[:, columns].tocsc()
     rate = np.asarray(counts.sum(axis=0), dtype=float).ravel() / size.sum()
@@ -77,14 +82,14 @@ def _moments(counts: sparse.csr_matrix, columns: np.ndarray) -> tuple[np.ndarray
         deviation = (held - mean) ** 2 * n_cells / max(n_cells - 1, 1) - mean
         excess[part] = (weight * deviation).sum(axis=0)
         information[part] = (weight * mean**2).sum(axis=0)
-    return excess, information
+    return rate, excess, information
 
 
 def _trend(raw: np.ndarray, information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return what genes of like information have on average, and how they vary about it."""
     order = np.argsort(information, kind="stable")
     trend, spread = np.empty_like(raw), np.empty_like(raw)
-    for rows in np.array_split(order, min(_BINS, len(order))):
+    for rows in _bins(order, information):
         weight = np.maximum(information[rows], 1e-12)
         bounded = np.clip(raw[rows], -HIGHEST, HIGHEST)
         centre = np.average(bounded, weights=weight)
@@ -93,3 +98,11 @@ def _trend(raw: np.ndarray, information: np.ndarray) -> tuple[np.ndarray, np.nda
         trend[rows] = max(centre, LOWEST)
         spread[rows] = max(beyond, 0.01)
     return trend, spread
+
+
+def _bins(order: np.ndarray, information: np.ndarray) -> list[np.ndarray]:
+    """Cut the ordered genes into bins, the lowest as wide as it takes to learn from it."""
+    bins = np.array_split(order, min(_BINS, len(order)))
+    while len(bins) > 1 and information[bins[0]].sum() < _ENOUGH:
+        bins = [np.concatenate(bins[:2]), *bins[2:]]
+    return bins

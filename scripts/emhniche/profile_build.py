@@ -110,7 +110,7 @@ RECIPES = {
     "T": Recipe((_mca("T cell"),), (_jaitin("CD8_T"),)),
     "NK": Recipe((_mca("NK cell"),), (_jaitin("NK"),)),
     "plasma": Recipe((_mca("Plasma cell"), _jaitin("plasma"))),
-    "DC": Recipe((_jaitin("cDC1", "cDC2"),)),
+    "DC": Recipe((_jaitin("cDC2"),)),
     "monocyte": Recipe((_mca("Monocyte"),), (_jaitin("ncMono"),)),
     "macrophage": Recipe((_mca("Macrophage"), _jaitin("RPM"))),
     "granulocyte": Recipe((_mca("Granulocyte", "Neutrophil"),)),

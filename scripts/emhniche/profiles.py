@@ -209,7 +209,7 @@ def _numbers(path: str | Path, column: pd.Series) -> pd.Series:
     bad = ~np.isfinite(number)
     if bad.any():
         raise InputError(
-            f"{path}: {bad.idxmax()}: {column.name} is {column[bad].iloc[0]!r}; it would be a number"
+            f"{path}: {bad.idxmax()}: {column.name} is {column[bad].iloc[0]!r}, not a number"
         )
     return number
 
