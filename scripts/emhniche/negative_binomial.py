@@ -70,7 +70,7 @@ def compare_counts(
     counts = counts.loc[matrix.index]
     sizes = size_factors(counts.to_numpy())
     fitted = counts[_informative(counts, genes, min_counts)]
-    table, prior_df = _fit(fitted, matrix, sizes)
+    table, prior_df = _fit(fitted, matrix, sizes, genes)
     design = matrix.to_numpy()
     result = pd.DataFrame(index=list(genes), columns=_COLUMNS, dtype=float)
     for gene, row in table.loc[list(genes)].iterrows():
@@ -117,9 +117,13 @@ def _informative(counts: pd.DataFrame, genes: Sequence[str], min_counts: int) ->
 
 
 def _fit(
-    counts: pd.DataFrame, matrix: pd.DataFrame, sizes: np.ndarray
+    counts: pd.DataFrame, matrix: pd.DataFrame, sizes: np.ndarray, genes: Sequence[str]
 ) -> tuple[pd.DataFrame, float]:
-    """Fit dispersions and coefficients; return them and what the dispersions' prior is worth."""
+    """Fit dispersions and coefficients; return them and what the dispersions' prior is worth.
+
+    All genes tell how dispersions spread; what comes after is fitted for `genes` alone and is NaN
+    in the others, since each gene is then fitted by itself.
+    """
     from pydeseq2.dds import DeseqDataSet
     from pydeseq2.default_inference import DefaultInference
     from pydeseq2.ds import DeseqStats
@@ -149,6 +153,9 @@ def _fit(
         if np.isnan(data.uns["prior_disp_var"]):
             # no gene varies more than counting does
             data.uns["prior_disp_var"] = np.float64(_SMALLEST_PRIOR)
+        data.var["non_zero"] = data.var_names.isin(genes)
+        data.non_zero_idx = np.flatnonzero(data.var["non_zero"])
+        data.non_zero_genes = data.var_names[data.non_zero_idx]
         data.fit_MAP_dispersions()
         data.fit_LFC()
         data.calculate_cooks()
