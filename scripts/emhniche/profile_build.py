@@ -23,9 +23,11 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from emhniche.ambient import explained_by_ambient
 from emhniche.dispersion import dispersions
+from emhniche.errors import InputError
 from emhniche.profiles import PROFILES, SCALE
 from emhniche.resources import load_lineages, load_panel, load_signatures
 
@@ -34,6 +36,9 @@ MIN_GROUP = 20
 
 MIN_COUNTS = 5000
 """Fewer counts of one library and type do not inform on its contamination."""
+
+CONTINUUM = ("unresolved", "EryP", "MEP")
+"""Annotated cell types whose cells differ by more than chance: they would inflate dispersions."""
 
 AMBIENT_DATASETS = ("mca_spleen", "jaitin_spleen")
 REFERENCE_10X = "matsushita_marrow"
@@ -142,7 +147,19 @@ def build_profiles(
     pandas.DataFrame
         One row a gene, sorted: ``gene``, ``dispersion``, then a column a base profile with counts
         per 10,000. Every profile sums to 10,000 but for rounding to 4 digits.
+
+    Raises
+    ------
+    InputError
+        When the run lacks a dataset that a profile is made of.
     """
+    lacking = {one.dataset for recipe in RECIPES.values() for one in recipe.main} - set(
+        cells.obs["dataset"]
+    )
+    if lacking:
+        raise InputError(
+            f"cells.h5ad: no dataset {', '.join(sorted(lacking))}; give a run of config/public.yaml"
+        )
     obs = cells.obs.join(annotation.set_index("cell_id"))
     obs = obs[(obs["arm"] != "inflammation_control") & obs["lineage"].notna()]
     cells = cells[obs.index]
@@ -239,9 +256,7 @@ def _pool(bulk: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
             *(name, rates.notna().sum(), (rates.isna() & filled.notna()).sum()),
         )
         columns[name] = rates.fillna(filled)
-        for pattern, makers in RESTRICTED.items():
-            if name not in makers:
-                columns[name][bulk.columns.str.fullmatch(pattern)] = 0.0
+        columns[name][_foreign(bulk.columns, {name})] = 0.0
     return pd.DataFrame(columns)
 
 
@@ -302,12 +317,19 @@ def _with_classes(profiles: pd.DataFrame, reference: pd.Series) -> pd.DataFrame:
 
 
 def _dispersions(cells: ad.AnnData, obs: pd.DataFrame, columns: np.ndarray) -> np.ndarray:
-    """Estimate the dispersion of each gene within cells of one library and type."""
+    """Estimate the dispersion of each gene within cells of one library and type.
+
+    Published labels count where a recipe uses them; cells without are alike by annotation.
+    """
     present = columns >= 0
+    used = {value for recipe in RECIPES.values() for cells in recipe.main for value in cells.values}
     groups = []
-    for keys, rows in obs.groupby(["sample", "label", "cell_type"], observed=True):
-        if len(rows) >= MIN_GROUP and keys[2] not in ("unresolved", "EryP", "MEP"):
-            groups.append(cells.X[obs.index.get_indexer(rows.index)])
+    for (_, label, cell_type), rows in obs.groupby(["sample", "label", "cell_type"], observed=True):
+        alike = label in used if label else cell_type not in CONTINUUM
+        if alike and len(rows) >= MIN_GROUP:
+            held = cells.X[obs.index.get_indexer(rows.index)]
+            own = ~_foreign(cells.var_names, _profiles_of(label or cell_type))
+            groups.append(held @ sparse.diags_array(own.astype(np.float32)))
     found, own = dispersions(groups, columns[present])
     logger.info(
         "dispersion: %d groups, median weight of own counts %.2f", len(groups), np.median(own)
@@ -331,6 +353,24 @@ def _report(profiles: pd.DataFrame, listed: Sequence[str], named: Sequence[str])
     logger.warning(
         "%d listed genes are in no dataset and left out: %s", len(absent), ";".join(absent)
     )
+
+
+def _profiles_of(value: str) -> set[str]:
+    """Return the profiles that cells of a label or annotation go into."""
+    return {
+        name
+        for name, recipe in RECIPES.items()
+        if any(value in cells.values for cells in recipe.main + recipe.fill)
+    }
+
+
+def _foreign(genes: pd.Index, profiles: set[str]) -> np.ndarray:
+    """Say which genes float in where cells of `profiles` hold them (:data:`RESTRICTED`)."""
+    foreign = np.zeros(len(genes), dtype=bool)
+    for pattern, makers in RESTRICTED.items():
+        if profiles.isdisjoint(makers):
+            foreign |= genes.str.fullmatch(pattern)
+    return foreign
 
 
 def _in_class(genes: pd.Index) -> np.ndarray:

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from emhniche.errors import InputError
-from emhniche.io import read_table
 
 SCALE = 10_000
 """Rates are counts of a gene per this many counts of the genes of ``profiles.tsv``."""
@@ -190,7 +189,7 @@ def _read(path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """Read a table as text and check that it has `columns`."""
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file; it belongs to the demo's resources")
-    table = read_table(path).fillna("")
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     missing = [name for name in columns if name not in table]
     if missing:
         raise InputError(f"{path}: no column {', '.join(missing)}; needed: {', '.join(columns)}")
