@@ -26,6 +26,8 @@ def main() -> None:
         for name in ("cells.h5ad", "annotate/annotation.parquet"):
             if not (args.run / name).is_file():
                 raise InputError(f"{args.run}: no {name} in it; run `make public` first")
+        if not (args.output / "programmes.tsv").is_file():
+            raise InputError(f"{args.output}: no programmes.tsv in it; give resources/demo")
         table = build_profiles(
             read_h5ad(args.run / "cells.h5ad"),
             read_table(args.run / "annotate" / "annotation.parquet"),
