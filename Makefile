@@ -21,7 +21,7 @@ $(READY): uv.lock pyproject.toml envs/setup.sh
 	sh envs/setup.sh
 	@touch $@
 
-demo: $(READY) ## run the demo (until it has a cohort of its own: the public data)
+demo: $(READY) ## run the demo: a simulated cohort whose truth is known
 	$(RUN) $(DEMO)
 
 public: $(READY) ## run four public datasets, from files to the report
@@ -49,4 +49,4 @@ unlock: $(READY) ## take away the lock that a crashed run left
 	$(SNAKEMAKE) --unlock
 
 clean: ## remove what the demo and public runs wrote
-	rm -rf results/public logs/public benchmarks/public
+	rm -rf $(foreach run,demo aliased public,results/$(run) logs/$(run) benchmarks/$(run))

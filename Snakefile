@@ -2,6 +2,13 @@
 
 
 include: "workflow/rules/common.smk"
+
+
+if run.study:
+
+    include: "workflow/rules/simulate.smk"
+
+
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/ingest.smk"
 include: "workflow/rules/qc.smk"

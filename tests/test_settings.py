@@ -93,7 +93,8 @@ def test_the_given_configuration_is_left_as_it_was(project):
 def test_an_empty_section_has_all_defaults(project):
     settings = load(qc=None).config
     assert settings["qc"] == load().config["qc"]
-    assert list(settings) == list(read_schema(ROOT / SCHEMA.format("config"))["properties"])
+    keys = list(read_schema(ROOT / SCHEMA.format("config"))["properties"])
+    assert list(settings) == [key for key in keys if key != "simulate"]
 
 
 def test_numbers_that_come_as_text_are_numbers(project):
@@ -179,8 +180,18 @@ def test_a_wrong_setting_is_named(project, changes, parts):
 
 
 def test_a_needed_setting_is_asked_for(project):
-    with pytest.raises(InputError, match=r"^mine.yaml: samples: missing; the sample sheet"):
+    with pytest.raises(InputError, match=r"^mine.yaml: run: missing; name of the run"):
+        load_run({"samples": "x.tsv"}, ROOT, source="mine.yaml")
+    with pytest.raises(InputError, match=r"^mine.yaml: samples, simulate: missing; give `samples`"):
         load_run({"run": "test"}, ROOT, source="mine.yaml")
+
+
+def test_a_run_is_simulated_or_real_and_not_both(project):
+    wanted = r"^config: samples, simulate: both are given; give `samples`.* or `simulate`"
+    with pytest.raises(InputError, match=wanted):
+        load(simulate="config/study.yaml")
+    with pytest.raises(InputError, match=r"simulate: 'no.yaml' does not exist; name an existing"):
+        load_run({"run": "test", "simulate": "no.yaml"}, ROOT)
 
 
 @pytest.mark.parametrize(
@@ -376,12 +387,16 @@ def test_an_image_is_a_name_a_digest_or_a_local_file(tmp_path):
     assert images["report"] == "docker://ghcr.io/o/report:1@sha256:" + "a" * 64
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "public.yaml"])
+@pytest.mark.parametrize("name", ["config.yaml", "aliased.yaml", "public.yaml"])
 def test_the_shipped_runs_are_right(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     config = yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8"))
     run = load_run(config, ROOT, source=name)
     assert set(run.samples["niche"]) == {"marrow", "extramedullary"}
+    if run.study:
+        assert set(run.samples["file"]) == {f"results/{run.name}/simulate/cohort.h5ad"}
+        assert run.truths
+        return
     assert {name for text in run.samples["file"] for name in split_list(text)} <= set(
         run.registry.index
     )

@@ -22,7 +22,8 @@ files. All three are checked before the first job, and what is wrong is said in 
 
 | file | what it is |
 | --- | --- |
-| `config.yaml` | what `snakemake` and `make demo` run |
+| `config.yaml`, `study.yaml` | what `snakemake` and `make demo` run: a simulated cohort whose truth is known |
+| `aliased.yaml`, `aliased_study.yaml` | the same with tissue aliased with chemistry, which must be refused |
 | `public.yaml`, `public.tsv` | four public mouse datasets of spleen and marrow: `make public` |
 | `../resources/datasets.tsv` | the registry: where public files come from, their sizes and sums |
 
@@ -30,8 +31,8 @@ For data of your own, copy `public.yaml` and `public.tsv`, edit the copies and r
 `uv run snakemake --cores 4 --configfile config/mine.yaml`. Single keys can also be set on the
 command line: `--config seed=1 'qc={n_mads: 3}'`.
 
-Only `run` and `samples` must be given. Paths are relative to the working directory; a file that is
-not there is looked for beside the Snakefile.
+Only `run` and `samples` must be given, or for a simulated cohort `run` and `simulate`. Paths are
+relative to the working directory; a file that is not there is looked for beside the Snakefile.
 """
 
 
@@ -46,8 +47,8 @@ def render(root: str | Path = ROOT) -> str:
     Returns
     -------
     str
-        Markdown: one table for each section of the configuration, for the sample sheet and for the
-        registry.
+        Markdown: one table for each section of the configuration, for the sample sheet, for the
+        registry and for a simulated study.
     """
     schemas = Path(root) / "workflow" / "schemas"
     config = read_schema(schemas / "config.schema.yaml")
@@ -59,6 +60,8 @@ def render(root: str | Path = ROOT) -> str:
     for name, title in (("samples", "Sample sheet"), ("datasets", "Registry")):
         schema = read_schema(schemas / f"{name}.schema.yaml")
         blocks += [f"## {title}\n", f"{schema['description']}\n", _columns(schema)]
+    study = read_schema(schemas / "study.schema.yaml")
+    blocks += ["## Simulated study\n", f"{study['description']}\n", _settings(_flat(study), [])]
     return "\n".join(blocks)
 
 
@@ -78,7 +81,7 @@ def _settings(keys: dict[str, dict[str, Any]], needed: list[str]) -> str:
     """Return a table of settings."""
     rows = [("key", "value", "default", "meaning")]
     for key, part in keys.items():
-        default = "needed" if key in needed else _default(part)
+        default = "needed" if key in needed else part.get("x-default") or _default(part)
         rows.append((f"`{key}`", _allowed(part), default, part["description"]))
     return _table(rows)
 
@@ -118,7 +121,9 @@ def _default(part: dict[str, Any]) -> str:
         return "" if "properties" in part else "needed"
     default = part["default"]
     if isinstance(default, list):
-        names = [item["name"] if isinstance(item, dict) else item for item in default]
+        names = [
+            next(iter(item.values())) if isinstance(item, dict) else item for item in default
+        ]
         return ", ".join(f"`{name}`" for name in names) or "none"
     return f"`{default}`" if default or default == 0 else "none"
 

@@ -4,7 +4,7 @@ The Snakefile calls :func:`load_run` each time it is read, so nothing heavy is i
 user's mistake ends the run before its first job.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from emhniche.resources import (
 )
 from emhniche.schema import check, complete, nearest, read_schema
 from emhniche.sheet import check_batch, check_files, read_registry, read_samples
+from emhniche.study import Study, read_study
+from emhniche.truths import load_truths
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,10 @@ class Run:
         Public files, indexed by ``file``; see :func:`emhniche.sheet.read_registry`.
     images
         Container image of each purpose (``cpu``, ``gpu``, ``report``), as Snakemake wants it.
+    study
+        The simulated study, or None where the samples are real.
+    truths
+        What is planted in it, as plain values (:class:`emhniche.truths.Truth`).
     """
 
     name: str
@@ -45,6 +51,8 @@ class Run:
     samples: pd.DataFrame
     registry: pd.DataFrame
     images: dict[str, str]
+    study: Study | None = None
+    truths: tuple[dict[str, Any], ...] = ()
 
     @property
     def species(self) -> str:
@@ -77,22 +85,44 @@ def load_run(config: dict[str, Any], root: str | Path, source: str = "config") -
     root = Path(root)
     schemas = {
         name: read_schema(root / "workflow" / "schemas" / f"{name}.schema.yaml")
-        for name in ("config", "samples", "datasets")
+        for name in ("config", "samples", "datasets", "study", "truth")
     }
     settings = complete(config, schemas["config"])
     check(settings, schemas["config"], source)
     _check_settings(settings, source)
-    for key in ("samples", "registry"):
+    given = "simulate" if "simulate" in settings else "samples"
+    for key in (given, "registry"):
         settings[key] = _find(settings[key], root, f"{source}: {key}")
     for key, path in settings["resources"].items():
         settings["resources"][key] = _find(path, root, f"{source}: resources.{key}")
-    samples = read_samples(settings["samples"], schemas["samples"])
     registry = read_registry(settings["registry"], schemas["datasets"])
-    check_files(settings["samples"], samples, registry)
-    check_batch(settings["samples"], samples, settings["integrate"]["batch_key"], source)
+    study, truths = _study(settings, root, schemas) if given == "simulate" else (None, ())
+    if study:
+        samples = study.sheet(simulated_counts(settings["run"]), schemas["samples"])
+    else:
+        samples = read_samples(settings["samples"], schemas["samples"])
+        check_files(settings["samples"], samples, registry)
+    check_batch(settings[given], samples, settings["integrate"]["batch_key"], source)
     settings["niche"]["contrasts"] = _contrasts(settings, config, samples, source)
     settings["myeloid"]["signatures"] = _signatures(settings, config, samples, source)
-    return Run(settings["run"], settings, samples, registry, read_images(root / "envs/images.yaml"))
+    images = read_images(root / "envs/images.yaml")
+    return Run(settings["run"], settings, samples, registry, images, study, truths)
+
+
+def simulated_counts(run: str) -> str:
+    """Return where the counts of a simulated run are, from the working directory."""
+    return f"results/{run}/simulate/cohort.h5ad"
+
+
+def _study(
+    settings: dict[str, Any], root: Path, schemas: dict[str, Any]
+) -> tuple[Study, tuple[dict[str, Any], ...]]:
+    """Read the simulated study and its truths, and find the files that it names."""
+    study = read_study(settings["simulate"], schemas["study"])
+    for key in ("truths", "profiles", "programmes", "cell_types"):
+        study.settings[key] = _find(study.settings[key], root, f"{study.path}: {key}")
+    truths = load_truths(study.settings["truths"], schemas["truth"])
+    return study, tuple(map(asdict, truths))
 
 
 def read_images(path: str | Path) -> dict[str, str]:
@@ -130,6 +160,12 @@ def _find(path: str, root: Path, where: str) -> str:
 
 def _check_settings(settings: dict[str, Any], source: str) -> None:
     """Refuse settings that are allowed one by one but not together."""
+    if ("samples" in settings) == ("simulate" in settings):
+        wrong = "both are given" if "samples" in settings else "missing"
+        raise InputError(
+            f"{source}: samples, simulate: {wrong}; give `samples`, a sample sheet, or `simulate`, "
+            "a simulated study"
+        )
     integrate = settings["integrate"]
     if integrate["primary"] not in integrate["methods"]:
         raise InputError(

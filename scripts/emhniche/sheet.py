@@ -51,7 +51,34 @@ def read_samples(path: str | Path, schema: dict[str, Any]) -> pd.DataFrame:
     """
     columns = list(schema["properties"])
     rows = list(_read_rows(path, schema, known=columns, name="sample"))
-    samples = pd.DataFrame(rows, dtype=str)
+    return complete_samples(path, pd.DataFrame(rows, dtype=str), schema)
+
+
+def complete_samples(
+    path: str | Path, samples: pd.DataFrame, schema: dict[str, Any]
+) -> pd.DataFrame:
+    """Fill in what follows from the rest of the samples, and refuse what contradicts itself.
+
+    Parameters
+    ----------
+    path
+        Where the samples come from, for the message.
+    samples
+        Checked rows with every column of the schema, as text.
+    schema
+        Schema of a row.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As :func:`read_samples` returns it.
+
+    Raises
+    ------
+    InputError
+        When two rows, or a row and a column, contradict each other.
+    """
+    columns = list(schema["properties"])
     further = [column for column in samples if column not in columns]
     for column in further:
         if column in WRITTEN_BY_THE_PIPELINE:

@@ -56,7 +56,7 @@ rule provenance:
     """Record versions, seeds, settings, sums of the inputs and the machine."""
     input:
         counts=expand("<results>/samples/{sample}/counts.h5ad", sample=run.samples.index),
-        samples=run.config["samples"],
+        samples=run.config["simulate" if run.study else "samples"],
         resources=list(run.config["resources"].values()),
     output:
         report(
