@@ -16,7 +16,7 @@ from scipy import optimize, special, stats
 
 from emhniche.moderation import inverse_trigamma
 
-TREND_GENES = 1000
+TREND_GENES = 400
 """Genes beside the tested ones that the dispersions are learned from."""
 
 MIN_GENES = 50
