@@ -28,4 +28,5 @@ rule all:
         "<results>/report/index.html",
         "<results>/atlas.h5ad",
         "<results>/provenance.json",
+        ["<results>/report/planted.html"] if run.study else [],
         expand("<results>/samples/{sample}/qc.html", sample=run.samples.index),

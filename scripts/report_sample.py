@@ -13,4 +13,5 @@ with job_log(snakemake.log[0]):
         Path(snakemake.output[0]),
         sheet=snakemake.params.sheet,
         settings=snakemake.params.settings,
+        simulated=snakemake.params.simulated,
     )

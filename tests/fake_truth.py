@@ -5,10 +5,12 @@ One donor an arm is enough here: the judge reads tables and never looks behind t
 
 from pathlib import Path
 
+import anndata as ad
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
-from emhniche.io import write_table
+from emhniche.io import write_h5ad, write_table
 from emhniche.schema import complete, read_schema
 from emhniche.study import Study
 from emhniche.truths import Truth
@@ -17,7 +19,7 @@ SCHEMAS = Path(__file__).parents[1] / "workflow" / "schemas"
 SPLEEN, MARROW, NICHE = "tumour_vs_naive_spleen", "tumour_vs_naive_marrow", "niches"
 STRICT = "PMN_MDSC_splenic_strict"
 TYPES = {"EC_spleen": "endothelium", "matNeu": "neutrophil", "T": "T"}
-PER_TYPE = 50
+PER_TYPE = 60
 
 
 def fake_study(**changes: object) -> Study:
@@ -30,7 +32,7 @@ def truth(expected: dict, *, plant: tuple = (), name: str = "state") -> Truth:
 
 
 def fake_cells(conditions: tuple[str, ...] = ("naive", "tumour")) -> pd.DataFrame:
-    """Return the truth: 50 cells of three types, 10 doublets and 10 dying cells in each library."""
+    """Return the truth: 60 cells of three types, 10 doublets and 10 dying cells in each library."""
     rows = []
     for condition in conditions:
         for tissue in ("spleen", "bone marrow"):
@@ -49,7 +51,9 @@ def fake_cells(conditions: tuple[str, ...] = ("naive", "tumour")) -> pd.DataFram
                         "lineage": TYPES[name],
                         "state": state,
                         "doublet_of": "T+EC_spleen" if state == "doublet" else "",
-                        "maturation": 0.5 if name == "matNeu" else np.nan,
+                        "maturation": (number % PER_TYPE) / PER_TYPE
+                        if name == "matNeu"
+                        else np.nan,
                         "planted": "",
                         "counts": 1000,
                     }
@@ -114,14 +118,11 @@ def design() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def production() -> pd.DataFrame:
-    rows = [
-        ("Cxcr2", "spleen", "preNeu", 40, 2),
-        ("Cxcr2", "bone marrow", "preNeu", 60, 3),
-        ("Cxcr2", "spleen", "immNeu", 100, 20),
-        ("Cxcr2", "spleen", "matNeu", 100, 50),
-    ]
-    return pd.DataFrame(rows, columns=["gene", "tissue", "cell_type", "n_cells", "counts"])
+def counts(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return Cxcr2 counts of the kept cells: 1, 2 and 8 in the thirds by maturation."""
+    kept = cells[cells["state"] == "cell"]
+    level = np.select([kept["maturation"] < 1 / 3, kept["maturation"] < 2 / 3], [1, 2], 8)
+    return pd.DataFrame({"Cxcr2": level, "n_counts": 1000.0}, index=kept["cell_id"].to_numpy())
 
 
 def gates() -> pd.DataFrame:
@@ -147,7 +148,7 @@ def calls(cells: pd.DataFrame) -> pd.DataFrame:
             "cell_id": table["cell_id"],
             "lineage": "neutrophil",
             "signature": STRICT,
-            "maturation": 0.5,
+            "maturation": table["maturation"],
             "score": residual,
             "residual": residual,
             "p": 0.5,
@@ -184,11 +185,11 @@ def fake_results(root: Path, conditions: tuple[str, ...] = ("naive", "tumour"), 
         "niche/contrasts.tsv": expression(),
         "niche/composition.tsv": composition(),
         "niche/design.tsv": design(),
-        "niche/production.tsv": production(),
         "myeloid/gates.tsv": gates(),
         "myeloid/calls.parquet": calls(cells),
         "annotate/annotation.parquet": annotation(cells),
         "barcodes": barcodes(cells),
+        "counts": counts(cells),
     }
     for path in list(tables):
         name = Path(path).stem
@@ -196,6 +197,11 @@ def fake_results(root: Path, conditions: tuple[str, ...] = ("naive", "tumour"), 
             tables[path] = changes[name](tables[path].copy())
     for sample, table in tables.pop("barcodes").groupby("sample"):
         write_table(table.drop(columns="sample"), root / "samples" / sample / "qc.parquet")
+    held = tables.pop("counts")
+    genes = held.drop(columns="n_counts")
+    matrix = sparse.csr_matrix(genes.to_numpy(dtype="float32"))
+    var = pd.DataFrame(index=genes.columns)
+    write_h5ad(ad.AnnData(matrix, obs=held[["n_counts"]], var=var), root / "cells.h5ad")
     for path, table in tables.items():
         write_table(table, root / path)
     return root

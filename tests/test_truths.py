@@ -157,7 +157,7 @@ TESTED = {"table": "design", "finding": "tested", "contrast": SPLEEN}
 REFUSED = {"table": "design", "finding": "not_identifiable", "contrast": NICHE}
 REFUSED |= {"names": "chemistry"}
 RISES = {"table": "maturation", "finding": "rises", "genes": ["Cxcr2"], "min_fold": 3.0}
-RISES |= {"cell_types": ["preNeu", "immNeu", "matNeu"]}
+RISES |= {"lineage": "neutrophil"}
 CALLED = {"table": "myeloid", "finding": "called", "condition": "tumour", "tissue": "spleen"}
 CALLED |= {"lineage": "neutrophil", "signature": STRICT}
 CALLED |= {"max_false_share": 0.1, "min_found_share": 0.7}
@@ -385,23 +385,28 @@ CASES = {
     "design, not asked": ({**REFUSED, "when": {"chemistry_by": "tissue"}}, {}, NOT_ASKED),
     # maturation
     "rises": (RISES, {}, RIGHT),
-    "rises from nothing": (RISES, {"production": put({"cell_type": "preNeu"}, counts=0)}, RIGHT),
+    "rises from nothing": (RISES, {"counts": lambda t: t.assign(Cxcr2=t["Cxcr2"] - 1)}, RIGHT),
     "rises too little": ({**RISES, "min_fold": 12.0}, {}, WRONG),
     "rises, but falls in between": (
         RISES,
-        {"production": put({"cell_type": "immNeu"}, counts=80)},
+        {"counts": lambda t: t.assign(Cxcr2=t["Cxcr2"].replace(2, 9))},
         WRONG,
     ),
-    "rises, but is flat": (RISES, {"production": put({}, n_cells=100, counts=10)}, WRONG),
-    "rises, but is never seen": (RISES, {"production": put({}, counts=0)}, WRONG),
-    "rises, one stage missing": (RISES, {"production": drop(cell_type="immNeu")}, RIGHT),
-    "rises, one stage named": (
+    "rises, but is flat": (RISES, {"counts": put({}, Cxcr2=3)}, WRONG),
+    "rises, but falls": (RISES, {"counts": lambda t: t.assign(Cxcr2=9 - t["Cxcr2"])}, WRONG),
+    "rises, but is never seen": (RISES, {"counts": put({}, Cxcr2=0)}, WRONG),
+    "rises, but only with depth": (
         RISES,
-        {"production": put({}, cell_type="matNeu")},
+        {"counts": lambda t: t.assign(n_counts=1000.0 * t["Cxcr2"])},
+        WRONG,
+    ),
+    "rises, not in the data": (
+        RISES,
+        {"counts": lambda t: t.rename(columns={"Cxcr2": "Cxcr1"})},
         CANNOT_TELL,
     ),
-    "rises, too few cells": (RISES, {"production": put({}, n_cells=5)}, CANNOT_TELL),
-    "rises, not measured": (RISES, {"production": put({}, counts=None)}, CANNOT_TELL),
+    "rises, no such lineage": ({**RISES, "lineage": "stroma"}, {}, CANNOT_TELL),
+    "rises, no maturation": (RISES, {"calls": put({}, maturation=np.nan)}, CANNOT_TELL),
     "rises, not asked": ({**RISES, "when": {"condition": "LPS"}}, {}, NOT_ASKED),
     # pathological cells
     "called": (CALLED, {}, RIGHT),
@@ -495,7 +500,7 @@ CASES = {
     "kept": (KEPT, {}, RIGHT),
     "one lineage is lost": (
         KEPT,
-        {"barcodes": lambda t: t.assign(keep=t["keep"] & (t["barcode"].astype(int) < 138))},
+        {"barcodes": lambda t: t.assign(keep=t["keep"] & (t["barcode"].astype(int) < 165))},
         WRONG,
     ),
     "no live cell": (KEPT, {"cells": put({}, state="dying")}, CANNOT_TELL),
@@ -554,9 +559,9 @@ def test_sentences_state_the_numbers_of_the_tables(tmp_path: Path):
     assert found[1] == "Vcam1: 2 rows tested, smallest q 0.4."
     assert "Of 19 called cells 1 (5 %) are false; chance allows 4." in found[2]
     assert "Of 20 planted cells 18 (90 %) are called; 11 are needed." in found[2]
-    assert found[3].startswith("Lost: 0 % of 600 live single cells")
+    assert found[3].startswith("Lost: 0 % of 720 live single cells")
     assert "100 % of 40 doublets and 100 % of 40 dying cells" in found[3]
-    assert "5 in preNeu (100 cells), 20 in immNeu (100 cells) and 50 in matNeu" in found[4]
+    assert found[4].endswith("of 240 cells from the least to the most mature: 10, 20 and 80.")
 
 
 def test_the_shipped_expectations_can_be_put_in_words():

@@ -1,9 +1,11 @@
 """What does a simulated run hold that a planted truth can be judged by?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import anndata as ad
 import pandas as pd
 
 from emhniche.io import read_table
@@ -36,6 +38,11 @@ class Finding:
 
     text: str
     verdict: str
+
+
+def together(verdicts: Sequence[str]) -> str:
+    """Return the verdict of several parts: one that is wrong makes all wrong."""
+    return next((one for one in (WRONG, CANNOT_TELL) if one in verdicts), RIGHT)
 
 
 @dataclass(frozen=True)
@@ -83,10 +90,18 @@ class Evidence:
         """Return the differences in frequency."""
         return read_table(self.root / "niche" / "composition.tsv")
 
-    @cached_property
-    def production(self) -> pd.DataFrame:
-        """Return which cells hold which gene."""
-        return read_table(self.root / "niche" / "production.tsv")
+    def counts(self, gene: str) -> pd.DataFrame:
+        """Return the counts of a gene in each kept cell (``gene``) and of all genes (``all``).
+
+        Indexed by cell_id; no row where the gene is not in the data.
+        """
+        cells = ad.read_h5ad(self.root / "cells.h5ad", backed="r")
+        if gene not in cells.var_names:
+            return pd.DataFrame(columns=["gene", "all"])
+        held = cells[:, [gene]].X.toarray().ravel()
+        return pd.DataFrame(
+            {"gene": held, "all": cells.obs["n_counts"].to_numpy()}, cells.obs_names
+        )
 
     @cached_property
     def gates(self) -> pd.DataFrame:

@@ -29,7 +29,7 @@ JUDGES: Mapping[str, tuple[Judge, str]] = {
     "composition down": (judging_tables.moved, "niche/composition.tsv"),
     "composition no_call": (judging_tables.not_called, "niche/composition.tsv"),
     "composition not_identifiable": (judging_tables.not_identifiable, "niche/composition.tsv"),
-    "maturation rises": (judging_tables.rises, "niche/production.tsv"),
+    "maturation rises": (judging_cells.rises, "myeloid/calls.parquet"),
     "design tested": (judging_tables.design, "niche/design.tsv"),
     "design not_identifiable": (judging_tables.design, "niche/design.tsv"),
     "myeloid called": (judging_cells.called, "myeloid/gates.tsv"),
@@ -128,8 +128,11 @@ def describe(expected: Mapping) -> str:
         case "composition no_call":
             return f"No change in the frequency of {cells} at q ≤ 0.05 ({contrast})."
         case "maturation rises":
-            stages = words.join(expected["cell_types"])
-            return f"{genes} rises over {stages}, {expected['min_fold']:g}-fold or more."
+            lineage = words.name(expected["lineage"])
+            return (
+                f"{genes} rises with the maturation of {lineage} cells: from the least to the most "
+                f"mature third {expected['min_fold']:g}-fold or more."
+            )
         case "design tested":
             return f"The contrast can be tested ({contrast})."
         case "design not_identifiable":
@@ -140,7 +143,8 @@ def describe(expected: Mapping) -> str:
 
 def _describe_cells(expected: Mapping) -> str:
     """Put an expectation of single cells in a sentence."""
-    place = " ".join(expected[key] for key in ("condition", "tissue") if key in expected)
+    place = f"{expected.get('condition')} mice"
+    place += f" ({expected['tissue']})" if "tissue" in expected else ""
     lineage = words.name(expected["lineage"]) if "lineage" in expected else "myeloid"
     of = f" by {words.name(expected['signature'])}" if "signature" in expected else ""
     match expected["table"]:

@@ -8,7 +8,15 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.stats import binom
 
-from emhniche.evidence import CANNOT_TELL, MIN_CELLS, RIGHT, WRONG, Evidence, Finding
+from emhniche.evidence import (
+    CANNOT_TELL,
+    MIN_CELLS,
+    RIGHT,
+    WRONG,
+    Evidence,
+    Finding,
+    together,
+)
 from emhniche.io import CELL_ID
 from emhniche.report import words
 from emhniche.truth_cells import (
@@ -92,6 +100,34 @@ def none_called(truth: Truth, expected: Mapping, evidence: Evidence) -> Finding:
         "themselves.",
         RIGHT,
     )
+
+
+def rises(truth: Truth, expected: Mapping, evidence: Evidence) -> Finding:
+    """Judge ``rises``: the rate of a gene in the thirds of the cells by maturation."""
+    calls = evidence.calls
+    scored = calls[(calls["lineage"] == expected["lineage"]) & calls["maturation"].notna()]
+    maturation = scored.groupby(CELL_ID)["maturation"].first()
+    if len(maturation) < 3 * MIN_CELLS:
+        number = words.plural(len(maturation), "cell")
+        return Finding(f"Only {number} of the lineage have a maturation.", CANNOT_TELL)
+    third = 3 * (maturation.rank(method="first") - 1) // len(maturation)
+    texts, verdicts = [], []
+    for gene in expected["genes"]:
+        held = evidence.counts(gene).reindex(maturation.index).groupby(third).sum()
+        if not held["all"].gt(0).all():
+            texts.append(f"{gene}: not in the data.")
+            verdicts.append(CANNOT_TELL)
+            continue
+        rate = 1e4 * held["gene"] / held["all"]
+        right = rate.is_monotonic_increasing and rate[2] > 0
+        right = right and rate[2] >= expected["min_fold"] * rate[0]
+        told = words.join(words.significant(value, 2) for value in rate)
+        texts.append(
+            f"{gene}, counts per 10,000 in the thirds of {words.plural(len(maturation), 'cell')} "
+            f"from the least to the most mature: {told}."
+        )
+        verdicts.append(RIGHT if right else WRONG)
+    return Finding(" ".join(texts), together(verdicts))
 
 
 def doublets(truth: Truth, expected: Mapping, evidence: Evidence) -> Finding:

@@ -9,7 +9,15 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from emhniche.evidence import ALPHA, CANNOT_TELL, MIN_CELLS, RIGHT, WRONG, Evidence, Finding
+from emhniche.evidence import (
+    ALPHA,
+    CANNOT_TELL,
+    RIGHT,
+    WRONG,
+    Evidence,
+    Finding,
+    together,
+)
 from emhniche.report import words
 from emhniche.truths import Truth
 
@@ -34,7 +42,7 @@ def moved(truth: Truth, expected: Mapping, evidence: Evidence) -> Finding:
         right = (called["effect"] * sign > 0).any() and not (called["effect"] * sign < 0).any()
         texts.extend(_sentence(row) for _, row in rows.iterrows())
         verdicts.append(RIGHT if right else WRONG)
-    return Finding(" ".join(texts), _together(verdicts))
+    return Finding(" ".join(texts), together(verdicts))
 
 
 def not_called(truth: Truth, expected: Mapping, evidence: Evidence) -> Finding:
@@ -64,7 +72,7 @@ def not_called(truth: Truth, expected: Mapping, evidence: Evidence) -> Finding:
             )
             texts.extend(_sentence(row) for _, row in called.iterrows())
         verdicts.append(RIGHT if called.empty else WRONG)
-    return Finding(" ".join(texts), _together(verdicts))
+    return Finding(" ".join(texts), together(verdicts))
 
 
 def not_testable(truth: Truth, expected: Mapping, evidence: Evidence) -> Finding:
@@ -88,7 +96,7 @@ def not_testable(truth: Truth, expected: Mapping, evidence: Evidence) -> Finding
                 f"{gene}: {len(other)} of {words.plural(len(rows), 'row')} {states}, {most}."
             )
         verdicts.append(RIGHT if other.empty else WRONG)
-    return Finding(" ".join(texts), _together(verdicts))
+    return Finding(" ".join(texts), together(verdicts))
 
 
 def not_identifiable(truth: Truth, expected: Mapping, evidence: Evidence) -> Finding:
@@ -118,34 +126,6 @@ def design(truth: Truth, expected: Mapping, evidence: Evidence) -> Finding:
     right = row["verdict"] == expected["finding"] and expected.get("names", "") in reason
     text = f"{words.capital(words.status(row['verdict']).word)}: {reason or 'no reason given'}"
     return Finding(words.sentence(text), RIGHT if right else WRONG)
-
-
-def rises(truth: Truth, expected: Mapping, evidence: Evidence) -> Finding:
-    """Judge whether the counts of a gene in a cell rise over the named stages."""
-    table = evidence.production
-    texts, verdicts = [], []
-    for gene in expected["genes"]:
-        rows = table[(table["gene"] == gene) & table["counts"].notna()]
-        stages = rows.groupby("cell_type")[["n_cells", "counts"]].sum()
-        stages = stages.reindex(expected["cell_types"]).dropna()
-        stages = stages[stages["n_cells"] >= MIN_CELLS]
-        level = stages["counts"] / stages["n_cells"]
-        told = words.join(
-            f"{words.significant(100 * level[stage], 2)} in {stage} "
-            f"({words.plural(stages.at[stage, 'n_cells'], 'cell')})"
-            for stage in stages.index
-        )
-        if len(stages) < 2:
-            texts.append(
-                f"{gene}: fewer than two of the stages were named in {MIN_CELLS} cells or more."
-            )
-            verdicts.append(CANNOT_TELL)
-            continue
-        ordered = (level.diff().dropna() > 0).all()
-        right = ordered and level.iloc[-1] >= expected["min_fold"] * level.iloc[0]
-        texts.append(f"{gene}, counts in 100 cells: {told}.")
-        verdicts.append(RIGHT if right else WRONG)
-    return Finding(" ".join(texts), _together(verdicts))
 
 
 def matching(table: pd.DataFrame, expected: Mapping, gene: str = "") -> pd.DataFrame:
@@ -219,14 +199,7 @@ def _sentence(row: pd.Series) -> str:
         cells = f"{words.percent(shares[0])} and {words.percent(shares[1])} of the cells"
     if row["status"] != "tested":
         reason = "" if words.is_missing(row["reason"]) else f" ({row['reason']})"
-        return f"{what}: {words.status(row['status']).word}{reason}, {size}, {cells}."
+        told = "" if words.is_missing(row["effect"]) else f", {size}, {cells}"
+        return f"{what}: {words.status(row['status']).word}{reason}{told}."
     span = f"{words.signed(row['ci_low'])} to {words.signed(row['ci_high'])}"
     return f"{what}: {size} ({span}), q {words.p_value(row['q'])}, {cells}."
-
-
-def _together(verdicts: list[str]) -> str:
-    """Return the verdict of several parts: one that is wrong makes all wrong."""
-    for verdict in (WRONG, CANNOT_TELL):
-        if verdict in verdicts:
-            return verdict
-    return RIGHT

@@ -48,6 +48,7 @@ rule qc_page:
     params:
         sheet=lambda wildcards: run.samples.loc[wildcards.sample].to_dict(),
         settings=run.config["qc"],
+        simulated=run.study is not None,
     script:
         "../../scripts/report_sample.py"
 

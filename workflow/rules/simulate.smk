@@ -1,7 +1,9 @@
-"""A cohort whose truth is known.
+"""A cohort whose truth is known, and what the pipeline says of it.
 
-In: the study, the truths and the profiles of ``resources/demo``. Out: ``simulate/cohort.h5ad`` (the
-counts of all libraries) and ``simulate/cells.parquet`` (the truth, which only ``judge`` reads).
+In: the study, the truths and the profiles of ``resources/demo``; for the judge, the tables of the
+run. Out: ``simulate/cohort.h5ad`` (the counts of all libraries), ``simulate/cells.parquet`` (the
+truth, which no stage between reads), ``simulate/recovered.tsv`` (each truth, what the tables say of it,
+and whether that is right) and ``report/planted.html``.
 """
 
 
@@ -33,3 +35,78 @@ rule simulate:
         seed=run.config["seed"],
     script:
         "../../scripts/simulate.py"
+
+
+rule judge:
+    """Compare what the results say with what was planted."""
+    input:
+        cells="<results>/simulate/cells.parquet",
+        qc=expand("<results>/samples/{sample}/qc.parquet", sample=run.samples.index),
+        counts="<results>/cells.h5ad",
+        annotation="<results>/annotate/annotation.parquet",
+        design="<results>/niche/design.tsv",
+        contrasts="<results>/niche/contrasts.tsv",
+        composition="<results>/niche/composition.tsv",
+        calls="<results>/myeloid/calls.parquet",
+        gates="<results>/myeloid/gates.tsv",
+    output:
+        report(
+            "<results>/simulate/recovered.tsv",
+            caption="../report/recovered.rst",
+            category="Tables",
+            labels={"table": "simulate/recovered.tsv"},
+        ),
+    log:
+        "<logs>/simulate/judge.log",
+    benchmark:
+        "<benchmarks>/simulate/judge.tsv"
+    conda:
+        "../../envs/cpu/environment.yaml"
+    container:
+        run.images["cpu"]
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        study=run.study,
+        truths=run.truths,
+    script:
+        "../../scripts/judge.py"
+
+
+rule planted_page:
+    """Write the page Planted and recovered."""
+    input:
+        recovered="<results>/simulate/recovered.tsv",
+        cells="<results>/simulate/cells.parquet",
+        contrasts="<results>/niche/contrasts.tsv",
+        composition="<results>/niche/composition.tsv",
+        calls="<results>/myeloid/calls.parquet",
+        gates="<results>/myeloid/gates.tsv",
+    output:
+        report(
+            "<results>/report/planted.html",
+            caption="../report/planted.rst",
+            category="Report",
+            labels={"file": "planted.html"},
+        ),
+    log:
+        "<logs>/simulate/planted_page.log",
+    benchmark:
+        "<benchmarks>/simulate/planted_page.tsv"
+    conda:
+        "../../envs/report/environment.yaml"
+    container:
+        run.images["report"]
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        study=run.study,
+        truths=run.truths,
+        run=run.name,
+        title=run.config["report"]["title"],
+    script:
+        "../../scripts/report_planted.py"

@@ -76,6 +76,8 @@ def build_index(
         context={
             "title": config["report"]["title"],
             "run_name": config["run"],
+            "simulated": bool(config.get("simulate")),
+            "planted_link": "planted.html",
             "contents": CONTENTS,
             "standfirst": standfirst(run),
             "asked": asked(run),

@@ -144,6 +144,7 @@ def _environment() -> jinja2.Environment:
     environment.globals.update(
         status=words.status,
         statuses=words.STATUSES,
+        judged=words.judged,
         verdicts=words.VERDICTS,
         missing=words.MISSING,
         is_missing=words.is_missing,

@@ -48,6 +48,7 @@ def build_sample_page(
     *,
     sheet: Mapping[str, object],
     settings: Mapping,
+    simulated: bool = False,
 ) -> None:
     """Write the quality-control page of one sample.
 
@@ -61,6 +62,8 @@ def build_sample_page(
         The sample's row of the sample sheet.
     settings
         The configuration's ``qc`` section.
+    simulated
+        Whether the counts were simulated, which the page then says first.
     """
     qc = read_json(qc_json)
     table = sample_figures.with_fate(read_table(qc_table))
@@ -70,6 +73,8 @@ def build_sample_page(
         scripts=["report.js"],
         context={
             "sample": qc["sample"],
+            "simulated": simulated,
+            "planted_link": "../../report/planted.html",
             "qc": qc,
             "summary": summarise(qc),
             "facts": sheet_facts(sheet),

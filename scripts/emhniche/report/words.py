@@ -80,6 +80,27 @@ STATUSES = {
 }
 
 
+JUDGEMENTS = {
+    judgement.key: judgement
+    for judgement in (
+        Status("right", "✓ right", "the results say what was planted"),
+        Status("wrong", "✗ wrong", "the results say otherwise, or missed it"),
+        Status("not_asked", "not asked", "the truth is about another kind of study"),
+        Status(
+            "cannot_tell",
+            "? cannot tell",
+            "the results do not hold what the truth could be judged by",
+        ),
+    )
+}
+"""What became of a planted truth."""
+
+
+def judged(key: object) -> Status:
+    """Return what became of a planted truth; an unknown word is shown as it stands."""
+    return JUDGEMENTS.get(str(key).replace(" ", "_")) or Status("other", str(key), "")
+
+
 def status(key: object) -> Status:
     """Return the status of a table's status word; an unknown word is shown as it stands."""
     text = "" if is_missing(key) else str(key)
