@@ -98,7 +98,7 @@ class Evidence:
         cells = ad.read_h5ad(self.root / "cells.h5ad", backed="r")
         if gene not in cells.var_names:
             return pd.DataFrame(columns=["gene", "all"])
-        held = cells[:, [gene]].X.toarray().ravel()
+        held = cells.X[:, [cells.var_names.get_loc(gene)]].toarray().ravel()
         return pd.DataFrame(
             {"gene": held, "all": cells.obs["n_counts"].to_numpy()}, cells.obs_names
         )
