@@ -115,7 +115,7 @@ def test_every_verdict_of_the_table_is_on_the_page(root: Path, page: str):
     recovered = read_table(root / "simulate" / "recovered.tsv")
     assert badges(page) == [verdict.replace(" ", "_") for verdict in recovered["verdict"]]
     assert badges(page) == ["right", "right", "right", "not_asked"]
-    assert "3 of 3 expectations from 3 truths are right; 1 were not asked" in page
+    assert "3 of 3 expectations from 3 truths are right; 1 was not asked" in page
     for text in recovered["found"]:
         assert text.replace("<", "&lt;").replace("'", "&#39;") in page
 

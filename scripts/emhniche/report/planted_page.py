@@ -83,7 +83,8 @@ def summarise(recovered: pd.DataFrame) -> str:
     if unknown:
         text += f", {words.number(unknown)} cannot be told"
     if unasked:
-        text += f"; {words.number(unasked)} were not asked of this study"
+        was = "was" if unasked == 1 else "were"
+        text += f"; {words.number(unasked)} {was} not asked of this study"
     return f"{text}."
 
 
