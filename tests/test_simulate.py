@@ -20,6 +20,7 @@ QUIET = {
     "gene_sd": {"donor": 0, "donor_cell_type": 0, "library": 0, "chemistry": 0},
     "share_sd": 0,
     "depth_sd": 0,
+    "response_sd": {"dissociation": 0, "interferon": 0},
     "ambient": {"share": 0},
     "doublets": 0,
     "dying": 0,
@@ -52,7 +53,9 @@ def model(counts_sd=0.0, dispersion=0.3):
         },
         index=types,
     )
-    return CellModel(rates / rates.sum(), pd.Series(dispersion, GENES), cell_types)
+    responses = {"Dissociation_IEG": ["Gene3", "Gene4", "NotSimulated"], "ISG_Neu": ["Gene5"]}
+    dispersions = pd.Series(dispersion, GENES)
+    return CellModel(rates / rates.sum(), dispersions, cell_types, responses)
 
 
 def draw(truths=(), *, seed=0, cells=400, mice=2, **settings):
@@ -232,6 +235,27 @@ def test_donors_and_chemistries_differ_by_what_the_study_says():
         ]
         spread.append(np.std(np.log(levels), ddof=1))
     assert np.mean(spread) == pytest.approx(0.5, abs=0.12)
+
+
+def test_genes_of_a_response_rise_together_in_a_cell_and_in_a_mouse():
+    loud = QUIET | {"response_sd": {"dissociation": 1.0, "interferon": 0}}
+    cohort, cells = draw(cells=2000, **loud)
+    own = (cells["cell_type"] == "B").to_numpy()
+    counts = pd.DataFrame(np.log1p(cohort.X[own].toarray()), columns=GENES)
+    counts -= counts.groupby(cells.loc[own, "donor"].to_numpy()).transform("mean")
+    together = counts["Gene3"].corr(counts["Gene4"])
+    alone = counts["Gene3"].corr(counts["Gene6"])
+    assert together > 0.3
+    assert abs(alone) < 0.1
+    levels = {
+        gene: [
+            np.log(mean_of(cohort, cells, gene, donor=donor, cell_type="B"))
+            for donor in cells["donor"].unique()
+        ]
+        for gene in ("Gene3", "Gene4", "Gene6")
+    }
+    assert np.std(levels["Gene3"], ddof=1) > 3 * np.std(levels["Gene6"], ddof=1)
+    np.testing.assert_allclose(np.diff(levels["Gene3"]), np.diff(levels["Gene4"]), atol=0.15)
 
 
 def test_a_plant_of_what_is_not_simulated_is_refused():

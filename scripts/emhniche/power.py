@@ -313,7 +313,7 @@ def _mice_of(run: Run) -> str:
 def _model_files(run: Run) -> dict[str, str]:
     """Return the files of the cell types, as the rule `simulate` names them."""
     files = {name: run.study.settings[name] for name in ("profiles", "programmes", "cell_types")}
-    return files | {"lineages": run.config["resources"]["lineages"]}
+    return files | {name: run.config["resources"][name] for name in ("lineages", "signatures")}
 
 
 def _finished(

@@ -11,7 +11,7 @@ that a further mouse changes no other one.
 import logging
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anndata as ad
 import numpy as np
@@ -21,12 +21,15 @@ from scipy import sparse
 from emhniche.io import CELL_ID, as_counts
 from emhniche.planting import State, plant_rates, plant_shares, planted_states
 from emhniche.profiles import expression, load_cell_types, load_profiles, load_programmes
-from emhniche.resources import load_lineages
+from emhniche.resources import load_lineages, load_signatures
 from emhniche.study import LABELS, LIBRARY, Study
 
 logger = logging.getLogger(__name__)
 
-MATURATION_REACH = 0.25
+RESPONSES = {"dissociation": "Dissociation_IEG", "interferon": "ISG_Neu"}
+"""What cells respond to, each in its own degree -> the signature whose genes follow."""
+
+MATURATION_REACH = 0.15
 """How far, at most, a cell's maturation lies from that of its cell type."""
 
 DYING_KEPT = (0.15, 0.5)
@@ -53,14 +56,19 @@ class CellModel:
         Indexed by cell type: ``lineage``, ``maturation`` (0 to 1, or NaN), ``counts`` (median of a
         cell), ``counts_sd`` (of its natural log), and a column of shares for each of ``marrow``
         and ``spleen``.
+    responses
+        Signature -> its positive genes, for the signatures that ``response_sd`` of the study names.
     """
 
     rates: pd.DataFrame
     dispersion: pd.Series
     cell_types: pd.DataFrame
+    responses: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def load_cell_model(*, profiles: str, programmes: str, cell_types: str, lineages: str) -> CellModel:
+def load_cell_model(
+    *, profiles: str, programmes: str, cell_types: str, lineages: str, signatures: str
+) -> CellModel:
     """Read what cells look like.
 
     Parameters
@@ -69,6 +77,8 @@ def load_cell_model(*, profiles: str, programmes: str, cell_types: str, lineages
         The tables of ``resources/demo``.
     lineages
         Marker genes, whose lineages and cell types the simulated ones go by.
+    signatures
+        Signatures, which hold the genes that respond to handling and to interferon.
 
     Returns
     -------
@@ -84,7 +94,10 @@ def load_cell_model(*, profiles: str, programmes: str, cell_types: str, lineages
     types = load_cell_types(
         cell_types, programmes=changes, lineages=load_lineages(lineages, "mouse")
     )
-    return CellModel(expression(types, table, changes), table["dispersion"], types)
+    sets = load_signatures(signatures, "mouse")
+    sets = sets[sets["polarity"] == "positive"].set_index("set")["genes"]
+    responses = {name: sets[name] for name in RESPONSES.values()}
+    return CellModel(expression(types, table, changes), table["dispersion"], types, responses)
 
 
 def simulate(
@@ -179,6 +192,7 @@ def draw_library(
 
     stages = model.cell_types["maturation"].dropna().sort_values()
     mean = _means(rates, stages, cells, states, rng)
+    mean *= _responses(model, settings["response_sd"], library, len(cells), seed, rng)
     counts = _negative_binomial(mean, model.dispersion.to_numpy(), rng)
     counts, cells = _join_doublets(counts, cells, n_doublets)
     counts += _ambient(mean, cells["counts"].median(), len(cells), settings["ambient"], rng)
@@ -266,6 +280,27 @@ def _means(
     mito = rates.index.str.startswith("mt-")
     mean[dying] *= np.where(mito, DYING_MITO_KEPT, rng.uniform(*DYING_KEPT, (len(dying), 1)))
     return mean
+
+
+def _responses(
+    model: CellModel,
+    sd: Mapping[str, float],
+    library: Mapping[str, str],
+    number: int,
+    seed: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return the factors by which cells differ in their responses: cells x genes.
+
+    Half of a response's standard deviation over cells lies between mice.
+    """
+    factors = np.ones((number, len(model.rates)))
+    for response, name in RESPONSES.items():
+        of_mouse = _rng(seed, "response", response, library["donor"]).normal(0, sd[response] / 2)
+        degree = of_mouse + rng.normal(0, sd[response], number)
+        at = model.rates.index.get_indexer(list(model.responses.get(name, ())))
+        factors[:, at[at >= 0]] *= np.exp(degree)[:, None]
+    return factors
 
 
 def _maturing(rates: pd.DataFrame, stages: pd.Series, maturation: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ rule simulate:
         programmes=run.study.settings["programmes"],
         cell_types=run.study.settings["cell_types"],
         lineages=run.config["resources"]["lineages"],
+        signatures=run.config["resources"]["signatures"],
     output:
         cohort="<results>/simulate/cohort.h5ad",
         cells="<results>/simulate/cells.parquet",
