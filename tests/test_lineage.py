@@ -58,12 +58,16 @@ def test_rates_leave_out_datasets_that_did_not_measure_the_gene():
 
 def test_a_negative_gene_lowers_the_score():
     strength = pd.DataFrame({"a": [1.0, 1.0], "b": [1.0, 1.0], "n": [0.0, 1.0]})
-    markers = pd.DataFrame({"set": ["s"], "positive": [("a", "b")], "negative": [("n",)]})
+    markers = pd.DataFrame(
+        {"set": ["s"], "finer": [False], "positive": [("a", "b")], "negative": [("n",)]}
+    )
     assert set_scores(strength, markers)["s"].tolist() == [1.0, 0.5]
 
 
 def test_a_set_with_one_measured_gene_has_no_score():
-    markers = pd.DataFrame({"set": ["s"], "positive": [("a", "z")], "negative": [()]})
+    markers = pd.DataFrame(
+        {"set": ["s"], "finer": [False], "positive": [("a", "z")], "negative": [()]}
+    )
     assert set_scores(pd.DataFrame({"a": [1.0]}), markers)["s"].isna().all()
 
 
@@ -74,3 +78,18 @@ def test_no_panel_gene_takes_part_in_naming():
     sets = pd.concat([marker_sets(lineage_table(), finer=finer) for finer in (False, True)])
     used = set(sets["positive"].explode()) | set(sets["negative"].explode())
     assert not used & panel
+
+
+def test_a_lineage_needs_half_of_its_markers_and_a_cell_type_all():
+    strength = pd.DataFrame({"a": [1.0], "b": [0.9], "c": [0.2], "d": [0.1]}, index=["g"])
+    markers = pd.DataFrame(
+        {
+            "set": ["lineage", "cell_type"],
+            "finer": [False, True],
+            "positive": [("a", "b", "c", "d")] * 2,
+            "negative": [()] * 2,
+        }
+    )
+    scores = set_scores(strength, markers).loc["g"]
+    assert scores["lineage"] == pytest.approx(0.95)
+    assert scores["cell_type"] == pytest.approx(0.55)

@@ -132,7 +132,8 @@ def name_parts(
         own = fine[(fine["lineage"] == lineage) & offered]
         if own.empty or lineage == UNRESOLVED:
             continue
-        finer = name_groups(rates, own, min_score=FINE_MIN_SCORE, **limits).loc[rows.index]
+        among = rates[named["lineage"] == lineage]
+        finer = name_groups(among, own, min_score=FINE_MIN_SCORE, **limits).loc[rows.index]
         fits = finer.index[finer["best"] != UNRESOLVED]
         named.loc[fits, "cell_type"] = finer.loc[fits, "best"]
         named.loc[fits, "cell_type_confidence"] = finer.loc[fits, "confidence"]

@@ -43,7 +43,7 @@ def marker_sets(table: pd.DataFrame, *, finer: bool) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``set`` (lineage or cell type; a cell type of two tissues comes once a tissue), ``lineage``,
-        ``tissue``, ``positive`` and ``negative`` (tuples of genes).
+        ``tissue``, ``finer``, ``positive`` and ``negative`` (tuples of genes).
     """
     rows = table[(table["cell_type"] != table["lineage"]) == finer]
     sets = [
@@ -51,6 +51,7 @@ def marker_sets(table: pd.DataFrame, *, finer: bool) -> pd.DataFrame:
             "set": cell_type,
             "lineage": lineage,
             "tissue": tissue,
+            "finer": finer,
             **{
                 polarity: tuple(
                     group.loc[group["polarity"] == polarity, "genes"].explode().dropna()
@@ -62,7 +63,8 @@ def marker_sets(table: pd.DataFrame, *, finer: bool) -> pd.DataFrame:
             ["lineage", "cell_type", "tissue"], sort=True
         )
     ]
-    return pd.DataFrame(sets, columns=["set", "lineage", "tissue", "positive", "negative"])
+    columns = ["set", "lineage", "tissue", "finer", "positive", "negative"]
+    return pd.DataFrame(sets, columns=columns)
 
 
 def group_rates(
@@ -131,20 +133,22 @@ def set_scores(strength: pd.DataFrame, markers: pd.DataFrame) -> pd.DataFrame:
     strength
         Groups x genes from :func:`marker_strength`.
     markers
-        One row a marker set: ``set`` (unique), ``positive`` and ``negative`` (sequences of genes).
+        One row a marker set, as :func:`marker_sets` returns them; ``set`` must be unique.
 
     Returns
     -------
     pandas.DataFrame
-        Groups x sets: mean strength of the stronger half of the measured positive genes (a lineage
-        has several cell types, each with its part of the genes) minus :data:`NEGATIVE_WEIGHT` times
-        the mean of the negative ones. NaN for a set with fewer than two measured positive genes.
+        Groups x sets: mean strength of the measured positive genes minus :data:`NEGATIVE_WEIGHT`
+        times the mean of the negative ones. Of the positive genes of a lineage only the stronger
+        half counts, since it has several cell types, each with its part of the genes. NaN for a set
+        with fewer than two measured positive genes.
     """
     scores = {}
     for row in markers.itertuples():
         positive = strength.reindex(columns=list(row.positive)).to_numpy()
         negative = strength.reindex(columns=list(row.negative)).to_numpy()
-        mean = np.where((~np.isnan(positive)).sum(axis=1) >= 2, _upper_half_mean(positive), np.nan)
+        average = _mean if row.finer else _upper_half_mean
+        mean = np.where((~np.isnan(positive)).sum(axis=1) >= 2, average(positive), np.nan)
         scores[row.set] = mean - NEGATIVE_WEIGHT * np.nan_to_num(_mean(negative))
     return pd.DataFrame(scores, index=strength.index)
 
@@ -221,7 +225,8 @@ def _resampled_wins(
     scorable = set_scores(strength, markers).notna().to_numpy()
     scores = np.full((len(strength), n_resamples, len(markers)), -1.0)
     for number, row in enumerate(markers.itertuples()):
-        positive = _upper_half_mean(_resampled(strength, row.positive, n_resamples, rng))
+        average = _mean if row.finer else _upper_half_mean
+        positive = average(_resampled(strength, row.positive, n_resamples, rng))
         negative = _mean(_resampled(strength, row.negative, n_resamples, rng))
         score = positive - NEGATIVE_WEIGHT * np.nan_to_num(negative)
         score[~scorable[:, number]] = np.nan
