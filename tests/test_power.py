@@ -145,10 +145,13 @@ def test_every_call_gets_its_class(samples):
             for _ in range(number * (condition if kind == "RPM" else 1)):
                 rows.append((sample, 1000, kind, lineage, lineage))
                 # stroma alone makes Kitl and RPM alone makes Vcam1 and Ccr2
-                held.append((kind == "Tcf21", *[kind == "RPM"] * 2, 1))
+                held.append((kind == "Tcf21", *[kind == "RPM"] * 2, 1, 0))
+        # one droplet of B and another cell holds all S100a9 of the tumour's B cells
+        rows.append((sample, 1000, "doublet", "B", "B"))
+        held.append((0, 0, 0, 1, 20 * (condition - 1)))
     columns = ["sample", "counts", "true_type", "lineage", "cell_type"]
     cells = pd.DataFrame(rows, columns=columns)
-    counts = pd.DataFrame(held, columns=["Kitl", "Vcam1", "Ccr2", "Itga4"], dtype=float)
+    counts = pd.DataFrame(held, columns=["Kitl", "Vcam1", "Ccr2", "Itga4", "S100a9"], dtype=float)
     table = pd.DataFrame(
         [
             row("Kitl", "stroma", 1.0, 0.01),
@@ -160,6 +163,7 @@ def test_every_call_gets_its_class(samples):
             row("Vcam1", "mono", -0.5, 0.01),
             row("Vcam1", "B", 0.5, 0.01),
             row("Itga4", "B", 0.5, 0.01),
+            row("S100a9", "B", 2.0, 0.01),
             row("Itga4", "stroma", 0.5, 0.2),
             row("Itga4", "B", 0.5, 0.01, contrast="marrow"),
             row("Itga4", "B", 0.5, 0.01, contrast="niche"),
@@ -184,6 +188,7 @@ def test_every_call_gets_its_class(samples):
         6: "unexplained",
         7: "spillover",
         8: "unexplained",
+        9: "doublets",
     }
 
 

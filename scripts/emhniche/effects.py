@@ -30,10 +30,16 @@ MIXTURE_CHANGE = np.log2(1.2)
 SOURCE_SHARE = 0.5
 """Cell types that hold this share of a gene's transcripts decide how much of it is ambient."""
 
-CLASSES = ("right", "wrong_sign", "mixture", "warned_spillover", "spillover", "unexplained")
+DOUBLET, DOUBLET_SHARE = "doublet", 0.5
+"""True type of two cells in a droplet, and the share of a row's counts by which they explain it."""
+
+CLASSES = (
+    *("right", "wrong_sign", "mixture", "warned_spillover", "spillover", "doublets"),
+    "unexplained",
+)
 """What a call can be worth, see :func:`classify_calls`."""
 
-FALSE = ("wrong_sign", "spillover", "unexplained")
+FALSE = ("wrong_sign", "spillover", "doublets", "unexplained")
 """Classes that count as false discoveries: the table says of cells what is not so, unwarned."""
 
 
@@ -207,7 +213,8 @@ def classify_calls(
         a cell type that changes in number is among the row's and the types' own rates predict
         the change; ``warned_spillover`` (flagged ``ambient``) and ``spillover``, where the gene
         is planted in other cells, or most of its transcripts come from cells that change in
-        number; else ``unexplained``.
+        number; ``doublets``, where two cells in a droplet hold half of the counts of the higher
+        arm; else ``unexplained``.
     """
     called = {}
     for contrast in contrasts:
@@ -236,7 +243,8 @@ class _Scene:
         cells: pd.DataFrame,
         counts: pd.DataFrame,
     ) -> None:
-        self.expression, self.abundance, self.cells = expression, abundance, cells
+        self.expression, self.abundance = expression, abundance
+        self.cells, self.counts = cells, counts
         naive = ~cells["test"]
         of_type = cells.loc[naive, "true_type"]
         self.sums = counts[naive].groupby(of_type).sum()
@@ -256,7 +264,10 @@ class _Scene:
             return "mixture"
         if sign in {one.sign for one in planted} or self._source_changes(row.gene, sign):
             return "warned_spillover" if row.ambient else "spillover"
-        return "unexplained"
+        higher = own[own["test"] == (sign > 0)]
+        held = self.counts.loc[higher.index, row.gene]
+        doubles = held[higher["true_type"] == DOUBLET].sum()
+        return "doublets" if 0 < DOUBLET_SHARE * held.sum() <= doubles else "unexplained"
 
     def _mixes(self, own: pd.DataFrame, gene: str, sign: int) -> bool:
         """Tell whether changed numbers of the row's cell types predict its change."""

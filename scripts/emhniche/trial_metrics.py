@@ -15,6 +15,7 @@ from emhniche import io
 from emhniche.effects import (
     ALPHA,
     CLASSES,
+    DOUBLET,
     FALSE,
     Effect,
     classify_calls,
@@ -301,5 +302,5 @@ def _kept(outcome: Outcome) -> pd.DataFrame:
     """Return the kept cells as :func:`emhniche.effects.classify_calls` wants them."""
     given = outcome.annotation.set_index(io.CELL_ID)[["lineage", "cell_type"]]
     truth = outcome.cells.set_index(io.CELL_ID).loc[given.index]
-    true_type = truth["cell_type"].mask(truth["state"] == "doublet", "doublet")
+    true_type = truth["cell_type"].mask(truth["state"] == "doublet", DOUBLET)
     return truth[["sample", "counts"]].assign(true_type=true_type).join(given)
