@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from emhniche.io import atomic_path
-from emhniche.power_summary import BOUNDS, summarise
+from emhniche.power_summary import BOUNDS, Bound, summarise
 from emhniche.report.figures import INK, QUIET, RULE, STYLE, new_figure, styled
 
 POWER = {
@@ -47,6 +47,8 @@ def draw_summary(trials: pd.DataFrame, path: str | Path) -> None:
     else:
         _power_by_effect(axes[0, 0], table)
     _false_by_seed(axes[0, 1], trials, table, sizes[-1])
+    if several:
+        axes[0, 1].set_title(f"False discoveries, each seed, {sizes[-1]} mice an arm")
     _title(figure, trials)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=STYLE["savefig.dpi"], metadata={"Software": None})
@@ -57,7 +59,8 @@ def _title(figure: Figure, trials: pd.DataFrame) -> None:
     mice = ", ".join(dict.fromkeys(trials["mice"]))
     method = ", ".join(dict.fromkeys(trials["method"]))
     figure.suptitle(
-        f"Simulated cohorts: {seeds} seeds, {mice} mice an arm, clusters from {method}",
+        f"Simulated cohorts: {seeds} seeds, {mice} mice an arm, clusters from {method}. "
+        "Bars: 95 % interval; grey or dashed: bound",
         x=0.01,
         ha="left",
         color=INK,
@@ -69,16 +72,18 @@ def _power_by_effect(axes: Axes, table: pd.DataFrame) -> None:
     """Draw each planted effect and the means, with 95 % intervals."""
     planted = table[table["arm"] == "planted"].drop_duplicates("metric").set_index("metric")
     effects = planted[planted.index.str.startswith("found:")]
-    rows = [(_effect_words(name), row, INK, "o") for name, row in effects.iterrows()]
+    rows = [(_effect_words(name), row, INK, "o", None) for name, row in effects.iterrows()]
     for metric, (words, colour, mark) in POWER.items():
         if metric in planted.index:
-            rows.append((f"All {words}", planted.loc[metric], colour, mark))
-    for place, (_, row, colour, mark) in enumerate(reversed(rows)):
+            bound = BOUNDS["planted", metric]
+            rows.append((f"All {words}", planted.loc[metric], colour, mark, bound))
+    for place, (_, row, colour, mark, bound) in enumerate(reversed(rows)):
         _point(axes, row, place, colour, mark)
+        _bound(axes, bound, place)
     axes.set_yticks(range(len(rows)), [words for words, *_ in reversed(rows)])
     axes.set(title="Planted effects that are found", xlabel="share of seeds, or of effects")
-    _bound(axes, BOUNDS["planted", "expression_power"].value, vertical=True)
-    _unit_axis(axes)
+    axes.set_xlim(-0.02, 1.02)
+    axes.grid(axis="x")
 
 
 def _power_by_mice(axes: Axes, table: pd.DataFrame, sizes: list[str]) -> None:
@@ -91,9 +96,10 @@ def _power_by_mice(axes: Axes, table: pd.DataFrame, sizes: list[str]) -> None:
         axes.errorbar(
             places, rows["mean"], np.nan_to_num(errors), color=colour, marker=mark, label=words
         )
+        bound = BOUNDS["planted", metric].value
+        axes.axhline(bound, color=colour, linestyle=(2 * step, (4, 8)), linewidth=1.0)
     axes.set_xticks(range(len(sizes)), sizes)
     axes.set(title="Power by number of mice", xlabel="mice an arm", ylabel="power", ylim=(0, 1.02))
-    axes.axhline(BOUNDS["planted", "expression_power"].value, color=QUIET, linestyle="--")
     axes.grid(axis="y")
     axes.legend(loc="lower right")
 
@@ -111,12 +117,9 @@ def _false_by_seed(axes: Axes, trials: pd.DataFrame, table: pd.DataFrame, mice: 
             values, place - 0.2 + offsets, s=10, color=RULE, edgecolor=QUIET, linewidth=0.5
         )
         _point(axes, means.loc[(arm, metric)], place + 0.14, "#0072B2", "o")
-        bound = BOUNDS.get((arm, metric))
-        if bound:
-            axes.plot([bound.value] * 2, [place - 0.4, place + 0.4], color="#D55E00", linewidth=1.4)
+        _bound(axes, BOUNDS.get((arm, metric)), place)
     axes.set_yticks(range(len(shown)), [FALSE[key] for key in reversed(shown)])
-    mouse_text = f", {mice} mice" if trials["mice"].nunique() > 1 else ""
-    axes.set(title=f"False discoveries, each seed{mouse_text}", xlabel="share")
+    axes.set(title="False discoveries, each seed", xlabel="share")
     axes.set_xlim(-0.03, max(0.3, axes.get_xlim()[1]))
     axes.grid(axis="x")
 
@@ -126,14 +129,9 @@ def _point(axes: Axes, row: pd.Series, place: float, colour: str, mark: str) -> 
     axes.plot(row["mean"], place, mark, color=colour, markersize=5)
 
 
-def _bound(axes: Axes, value: float, *, vertical: bool) -> None:
-    line = axes.axvline if vertical else axes.axhline
-    line(value, color="#D55E00", linestyle="--", linewidth=1.2)
-
-
-def _unit_axis(axes: Axes) -> None:
-    axes.set_xlim(-0.02, 1.02)
-    axes.grid(axis="x")
+def _bound(axes: Axes, bound: Bound | None, place: float) -> None:
+    if bound:
+        axes.plot([bound.value] * 2, [place - 0.4, place + 0.4], color=QUIET, linewidth=1.6)
 
 
 def _effect_words(metric: str) -> str:
