@@ -43,20 +43,18 @@ def main() -> None:
     given, root = arguments(), Path(__file__).resolve().parents[1]
     with job_log(Path(given.out).with_suffix(".log")):
         from emhniche import io, power
+        from emhniche.power_summary import summarise
+        from emhniche.report.power_figure import draw_summary
 
         run = power.load_study_run(given.config, root, given.study)
         seeds = range(given.first_seed, given.first_seed + given.seeds)
         wanted = {"seeds": seeds, "arms": given.arms, "mice": given.mice, "method": given.method}
         trials = power.list_trials(run, **wanted)
         table = power.judge_trials(run, root, trials, given.out, cores=given.cores, say=power.tell)
-        if given.summary or given.figure:
-            from emhniche.power_summary import summarise
-            from emhniche.report.power_figure import draw_summary
-
-            if given.summary:
-                io.write_table(summarise(table), given.summary)
-            if given.figure:
-                draw_summary(table, given.figure)
+        if given.summary:
+            io.write_table(summarise(table), given.summary)
+        if given.figure:
+            draw_summary(table, given.figure)
 
 
 if __name__ == "__main__":
