@@ -1,8 +1,6 @@
 """Command: how often is the pipeline right on a simulated study, and with how many mice?
 
-    python scripts/power.py --config config/config.yaml --seeds 20 --cores 2
-
-`docs/power.md` explains the tables. No rule runs this.
+No rule runs it. `docs/power.md` says how to call it and explains the tables.
 """
 
 import argparse
@@ -48,8 +46,8 @@ def main() -> None:
 
         run = power.load_study_run(given.config, root, given.study)
         seeds = range(given.first_seed, given.first_seed + given.seeds)
-        wanted = {"seeds": seeds, "arms": given.arms, "mice": given.mice, "method": given.method}
-        trials = power.list_trials(run, **wanted)
+        kinds = {"arms": given.arms, "mice": given.mice, "method": given.method}
+        trials = power.list_trials(run, seeds=seeds, **kinds)
         table = power.judge_trials(run, root, trials, given.out, cores=given.cores, say=power.tell)
         if given.summary:
             io.write_table(summarise(table), given.summary)
