@@ -261,7 +261,8 @@ def digest(run: Run) -> str:
         del arm["mice"]
     files = list({**run.config["resources"], **_model_files(run)}.values())
     study = {key: value for key, value in study.items() if value not in files}
-    parts = [emhniche.__version__, config, study, run.truths]
+    truths = [{key: truth[key] for key in ("id", "plant", "expect")} for truth in run.truths]
+    parts = [emhniche.__version__, config, study, truths]
     whole = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
     for path in files:
         whole.update(Path(path).read_bytes())
