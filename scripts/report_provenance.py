@@ -14,6 +14,7 @@ with job_log(snakemake.log[0]):
     record = collect_provenance(
         config=snakemake.params.config,
         samples=samples,
+        sources=snakemake.params.sources,
         registry=pd.DataFrame(snakemake.params.registry).set_index("file"),
         counts=dict(zip(samples.index, map(Path, snakemake.input.counts), strict=True)),
         repository=Path(snakemake.params.repository),

@@ -91,12 +91,13 @@ def test_provenance_records_sums_versions_and_settings(tmp_path: Path):
     record = collect_provenance(
         config=config,
         samples=sample_sheet().iloc[:1],
+        sources={"samples": config["samples"]},
         registry=registry(),
         counts={"s1": counts},
         repository=tmp_path,
     )
     # sha256 of the bytes "sample\n"
-    assert record["inputs"]["samples"]["sha256"] == (
+    assert record["inputs"]["sources"]["samples"]["sha256"] == (
         "aaf9ff488e0767da5ea1d56118e6f65a16c5633b0cefc1fa089bd3ab1810613d"
     )
     assert record["inputs"]["files_read"]["s1"] == [{"file": "a.txt", "sha256": "a" * 64}]

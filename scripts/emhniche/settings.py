@@ -23,6 +23,9 @@ from emhniche.sheet import check_batch, check_files, read_registry, read_samples
 from emhniche.study import Study, read_study
 from emhniche.truths import load_truths
 
+STUDY_FILES = ("truths", "profiles", "programmes", "cell_types")
+"""Keys of a simulated study that name a file."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -58,6 +61,14 @@ class Run:
     def species(self) -> str:
         """Species of all samples."""
         return self.samples["species"].iloc[0]
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Files that say what the samples are: the sheet, or the study and what it names."""
+        if self.study is None:
+            return {"samples": self.config["samples"]}
+        named = {key: self.study.settings[key] for key in STUDY_FILES}
+        return {"simulate": self.config["simulate"], **named}
 
 
 def load_run(config: dict[str, Any], root: str | Path, source: str = "config") -> Run:
@@ -119,7 +130,7 @@ def _study(
 ) -> tuple[Study, tuple[dict[str, Any], ...]]:
     """Read the simulated study and its truths, and find the files that it names."""
     study = read_study(settings["simulate"], schemas["study"])
-    for key in ("truths", "profiles", "programmes", "cell_types"):
+    for key in STUDY_FILES:
         study.settings[key] = _find(study.settings[key], root, f"{study.path}: {key}")
     truths = load_truths(study.settings["truths"], schemas["truth"])
     return study, tuple(map(asdict, truths))

@@ -57,7 +57,7 @@ rule provenance:
     """Record versions, seeds, settings, sums of the inputs and the machine."""
     input:
         counts=expand("<results>/samples/{sample}/counts.h5ad", sample=run.samples.index),
-        samples=run.config["simulate" if run.study else "samples"],
+        sources=list(run.sources.values()),
         resources=list(run.config["resources"].values()),
     output:
         report(
@@ -82,6 +82,7 @@ rule provenance:
         config={key: value for key, value in run.config.items() if key != "fetch"},
         samples=run.samples.reset_index().to_dict("records"),
         registry=run.registry.reset_index().to_dict("records"),
+        sources=run.sources,
         repository=str(workflow.basedir),
     script:
         "../../scripts/report_provenance.py"

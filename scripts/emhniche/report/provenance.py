@@ -23,6 +23,7 @@ def collect_provenance(
     *,
     config: Mapping,
     samples: pd.DataFrame,
+    sources: Mapping[str, str],
     registry: pd.DataFrame,
     counts: Mapping[str, Path],
     repository: Path,
@@ -35,6 +36,8 @@ def collect_provenance(
         The run's settings, with defaults.
     samples
         The sample sheet, indexed by sample.
+    sources
+        Key of a setting -> file, for the files that say what the samples are.
     registry
         The dataset registry, indexed by file.
     counts
@@ -46,7 +49,7 @@ def collect_provenance(
     -------
     dict
         ``pipeline`` (version, commit), ``python``, ``packages``, ``seed``, ``config``, ``inputs``
-        (sample sheet, gene lists, registry rows used, files read by each sample), ``accelerator``,
+        (what the samples are, gene lists, registry rows used, files read by each sample), ``accelerator``,
         ``hardware``, ``system`` and ``written`` (time).
     """
     return {
@@ -60,11 +63,8 @@ def collect_provenance(
         "seed": config["seed"],
         "config": config,
         "inputs": {
-            "samples": {"path": config["samples"], "sha256": checksum(config["samples"])},
-            "resources": {
-                name: {"path": path, "sha256": checksum(path)}
-                for name, path in config["resources"].items()
-            },
+            "sources": _summed(sources),
+            "resources": _summed(config["resources"]),
             "registry": registry_rows(samples, registry),
             "files_read": {sample: files_read(path) for sample, path in counts.items()},
         },
@@ -121,6 +121,10 @@ def files_read(counts: Path) -> list[dict]:
 def checksum(path: str | Path) -> str:
     """Return a file's sha256 in hexadecimal digits."""
     return sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _summed(files: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    return {name: {"path": path, "sha256": checksum(path)} for name, path in files.items()}
 
 
 def hardware() -> dict[str, object]:
