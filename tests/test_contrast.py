@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import sparse, stats
 
 from emhniche.ambient import flag_groups
 from emhniche.contrast import COLUMNS, compare_expression
@@ -266,3 +266,24 @@ def test_no_contrast_no_rows():
     cells, annotation = cohort([library("s0", "a", "extramedullary")], seed=0, n_genes=20)
     table = compare(cells, annotation, panel_of(["g0"]))
     assert table.empty
+
+
+def test_what_differs_in_the_soup_only_is_not_tested():
+    # g0 is a neutrophil gene; stroma holds it as soup, of which the spleens have three times as much
+    cells, annotation = cohort(two_arms(4), seed=2)
+    counts = cells.X.toarray()
+    neutrophil = (annotation["lineage"] == "neutrophil").to_numpy()
+    spleen = (cells.obs["niche"] == "extramedullary").to_numpy()
+    rng = np.random.default_rng(0)
+    counts[:, 0] = rng.poisson(np.where(neutrophil, 60.0, np.where(spleen, 1.5, 0.5)))
+    cells.X = sparse.csr_matrix(counts)
+    cells.obs["n_counts"], cells.obs["ambient"] = counts.sum(axis=1), 0.05
+    for sample in cells.varm["ambient"]:
+        soup = counts[(cells.obs["sample"] == sample).to_numpy()].sum(axis=0)
+        cells.varm["ambient"][sample] = soup / soup.sum()
+    table = compare(cells, annotation, panel_of(["g0", "g1"])).query("level == 'lineage'")
+    row = table.set_index(["gene", "cell_type"]).loc[("g0", "stroma")]
+    assert row["status"] == "not_testable"
+    assert row["reason"].startswith("ambient RNA of other lineages")
+    assert np.isnan(row["p"])
+    assert table.set_index(["gene", "cell_type"]).loc[("g0", "neutrophil"), "status"] == "tested"

@@ -22,8 +22,8 @@ files. All three are checked before the first job, and what is wrong is said in 
 
 | file | what it is |
 | --- | --- |
-| `config.yaml`, `study.yaml` | what `snakemake` and `make demo` run: a simulated cohort whose truth is known |
-| `aliased.yaml`, `aliased_study.yaml` | the same with tissue aliased with chemistry, which must be refused |
+| `config.yaml`, `study.yaml` | what `make demo` runs: a simulated cohort whose truth is known |
+| `aliased.yaml`, `aliased_study.yaml` | the same, tissue aliased with chemistry: to be refused |
 | `public.yaml`, `public.tsv` | four public mouse datasets of spleen and marrow: `make public` |
 | `../resources/datasets.tsv` | the registry: where public files come from, their sizes and sums |
 
@@ -121,9 +121,7 @@ def _default(part: dict[str, Any]) -> str:
         return "" if "properties" in part else "needed"
     default = part["default"]
     if isinstance(default, list):
-        names = [
-            next(iter(item.values())) if isinstance(item, dict) else item for item in default
-        ]
+        names = [next(iter(item.values())) if isinstance(item, dict) else item for item in default]
         return ", ".join(f"`{name}`" for name in names) or "none"
     return f"`{default}`" if default or default == 0 else "none"
 

@@ -233,16 +233,30 @@ def frequencies(run: RunTables) -> Iterator[Finding]:
                 _path("composition"),
             )
             continue
-        for status, part in shown.groupby("status", sort=False):
-            top = part.loc[part["effect"].abs().sort_values(ascending=False).index[:NAMED]]
-            parts = [
-                f"{words.name(r['lineage'])} {words.fold(r['effect'])}" for _, r in top.iterrows()
-            ]
+        tested = shown[shown["status"] == "tested"]
+        if len(tested):
+            yield _tested_frequencies(tested, title)
+        for status, part in shown[shown["status"] != "tested"].groupby("status", sort=False):
             yield Finding(
                 str(status),
-                f"{title}, odds of a cell to be of a lineage: {words.join(parts)}.",
+                f"{title}, odds of a cell to be of a lineage: {_largest_odds(part)}.",
                 _path("composition"),
             )
+
+
+def _tested_frequencies(tested: pd.DataFrame, title: str) -> Finding:
+    """Name the lineages whose frequency differs by the test, and no other."""
+    differ = tested[tested["q"] <= Q_LEVEL]
+    text = f"odds of a cell to be of a lineage, at a false discovery rate of {Q_LEVEL:g}: "
+    text += _largest_odds(differ) if len(differ) else f"none of {len(tested)} lineages differs"
+    return Finding("tested", f"{title}, {text}.", _path("composition"))
+
+
+def _largest_odds(part: pd.DataFrame) -> str:
+    top = part.loc[part["effect"].abs().sort_values(ascending=False).index[:NAMED]]
+    return words.join(
+        f"{words.name(r['lineage'])} {words.fold(r['effect'])}" for _, r in top.iterrows()
+    )
 
 
 def signalling(run: RunTables) -> Iterator[Finding]:

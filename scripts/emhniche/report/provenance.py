@@ -49,8 +49,8 @@ def collect_provenance(
     -------
     dict
         ``pipeline`` (version, commit), ``python``, ``packages``, ``seed``, ``config``, ``inputs``
-        (what the samples are, gene lists, registry rows used, files read by each sample), ``accelerator``,
-        ``hardware``, ``system`` and ``written`` (time).
+        (what the samples are, gene lists, registry rows used, files read by each sample),
+        ``accelerator``, ``hardware``, ``system`` and ``written`` (time).
     """
     return {
         "pipeline": {
