@@ -29,6 +29,7 @@ rule annotate:
         mem_mb=2500,
         runtime=60,
     params:
+        code=lambda wildcards: code_digest("annotate"),
         settings=run.config["annotate"],
         species=run.species,
         seed=run.config["seed"],

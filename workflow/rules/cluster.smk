@@ -27,6 +27,7 @@ rule cluster:
         mem_mb=2000,
         runtime=60,
     params:
+        code=lambda wildcards: code_digest("cluster"),
         settings=run.config["cluster"],
         seed=run.config["seed"],
     script:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
+from emhniche.code import code_digest
 from emhniche.errors import InputError
 from emhniche.settings import load_run
 

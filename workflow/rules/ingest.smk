@@ -31,6 +31,7 @@ rule ingest_file:
         mem_mb=lambda wildcards, input: max(2000, int(20 * input.size_mb)),
         runtime=60,
     params:
+        code=lambda wildcards: code_digest("ingest_file"),
         format=lambda wildcards: group_sample(wildcards.dataset, wildcards.group, run.samples)[
             "format"
         ],
@@ -61,6 +62,7 @@ rule ingest:
         mem_mb=lambda wildcards, input: max(1000, int(10 * input.size_mb)),
         runtime=20,
     params:
+        code=lambda wildcards: code_digest("ingest"),
         select=lambda wildcards: run.samples.at[wildcards.sample, "select"],
         labels=lambda wildcards: run.samples.at[wildcards.sample, "labels"],
     script:

@@ -28,6 +28,7 @@ rule integrate_scvi:
         mem_mb=3500,
         runtime=240,
     params:
+        code=lambda wildcards: code_digest("integrate"),
         settings=run.config["integrate"]["scvi"],
         n_latent=run.config["integrate"]["n_latent"],
         batch_key=run.config["integrate"]["batch_key"],
@@ -57,6 +58,7 @@ rule integrate_pca:
         mem_mb=2500,
         runtime=60,
     params:
+        code=lambda wildcards: code_digest("integrate"),
         settings={},
         n_latent=run.config["integrate"]["n_latent"],
         batch_key=run.config["integrate"]["batch_key"],
@@ -88,6 +90,7 @@ rule integrate_metrics:
         mem_mb=1500,
         runtime=60,
     params:
+        code=lambda wildcards: code_digest("integrate_metrics"),
         methods=run.config["integrate"]["methods"],
         batch_key=run.config["integrate"]["batch_key"],
         seed=run.config["seed"],

@@ -28,6 +28,7 @@ rule merge:
         mem_mb=2500,
         runtime=60,
     params:
+        code=lambda wildcards: code_digest("merge"),
         settings=run.config["merge"],
         sheet=run.samples.to_dict("index"),
         species=run.species,

@@ -35,6 +35,7 @@ rule myeloid:
         mem_mb=2500,
         runtime=60,
     params:
+        code=lambda wildcards: code_digest("myeloid"),
         settings=run.config["myeloid"],
         species=run.species,
         seed=run.config["seed"],

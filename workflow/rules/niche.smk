@@ -57,6 +57,7 @@ rule niche:
         mem_mb=2000,
         runtime=60,
     params:
+        code=lambda wildcards: code_digest("niche"),
         settings=run.config["niche"],
         species=run.species,
     script:

@@ -26,6 +26,7 @@ rule qc:
         mem_mb=1500,
         runtime=20,
     params:
+        code=lambda wildcards: code_digest("qc"),
         settings=run.config["qc"],
         chemistry=lambda wildcards: run.samples.at[wildcards.sample, "chemistry"],
         species=run.species,

@@ -46,6 +46,7 @@ rule qc_page:
         mem_mb=1000,
         runtime=10,
     params:
+        code=lambda wildcards: code_digest("report_sample"),
         sheet=lambda wildcards: run.samples.loc[wildcards.sample].to_dict(),
         settings=run.config["qc"],
         simulated=run.study is not None,
@@ -79,6 +80,7 @@ rule provenance:
         mem_mb=1000,
         runtime=10,
     params:
+        code=lambda wildcards: code_digest("report_provenance"),
         config={key: value for key, value in run.config.items() if key != "fetch"},
         samples=run.samples.reset_index().to_dict("records"),
         registry=run.registry.reset_index().to_dict("records"),
@@ -116,6 +118,7 @@ rule atlas:
         mem_mb=1500,
         runtime=30,
     params:
+        code=lambda wildcards: code_digest("report_atlas"),
         methods=run.config["integrate"]["methods"],
         title=run.config["report"]["title"],
         published=sorted(set(run.registry["dataset"])),
@@ -179,6 +182,7 @@ rule report:
         mem_mb=2000,
         runtime=20,
     params:
+        code=lambda wildcards: code_digest("report"),
         config={key: value for key, value in run.config.items() if key != "fetch"},
         samples=run.samples.reset_index().to_dict("records"),
         registry=run.registry.reset_index().to_dict("records"),

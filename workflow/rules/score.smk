@@ -28,6 +28,7 @@ rule score:
         mem_mb=1500,
         runtime=60,
     params:
+        code=lambda wildcards: code_digest("score"),
         settings=run.config["score"],
         species=run.species,
         seed=run.config["seed"],

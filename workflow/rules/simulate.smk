@@ -31,6 +31,7 @@ rule simulate:
         mem_mb=1500,
         runtime=30,
     params:
+        code=lambda wildcards: code_digest("simulate"),
         study=run.study,
         truths=run.truths,
         seed=run.config["seed"],
@@ -70,6 +71,7 @@ rule judge:
         mem_mb=1000,
         runtime=10,
     params:
+        code=lambda wildcards: code_digest("judge"),
         study=run.study,
         truths=run.truths,
     script:
@@ -105,6 +107,7 @@ rule planted_page:
         mem_mb=1000,
         runtime=10,
     params:
+        code=lambda wildcards: code_digest("report_planted"),
         study=run.study,
         truths=run.truths,
         run=run.name,

@@ -1,0 +1,109 @@
+"""Has the code of a rule changed since its results were made?
+
+Snakemake sees a change of a rule's script, but not of the modules that the script imports. So each
+rule carries the digest of all of them as a parameter, and a change of one reruns what hangs on it.
+Comments, docstrings and layout do not count.
+"""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+PACKAGE = "emhniche"
+SCRIPTS = Path(__file__).resolve().parents[1]
+
+
+@cache
+def code_digest(script: str, scripts: Path = SCRIPTS) -> str:
+    """Return a digest of a script and of all modules of this package that it imports.
+
+    Parameters
+    ----------
+    script
+        Name of the script, without ``.py``.
+    scripts
+        Folder of the scripts, with the package beside them.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits. Equal for equal code, whatever its comments say; a package's data
+        files (templates) count too.
+    """
+    files = _imported(scripts / f"{script}.py", scripts)
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(file.relative_to(scripts).as_posix().encode())
+        digest.update(_meaning(file))
+    return digest.hexdigest()[:16]
+
+
+def _imported(start: Path, scripts: Path) -> set[Path]:
+    """Return a file, and all files of the package that it imports, directly or not."""
+    found, left = set(), [start]
+    while left:
+        file = left.pop()
+        if file in found:
+            continue
+        found.add(file)
+        if file.name == "__init__.py":
+            found |= _data_files(file.parent)
+        if file.suffix == ".py":
+            left += _imports(file, scripts)
+    return found
+
+
+def _data_files(package: Path) -> set[Path]:
+    """Return what is no Python in a package: templates, styles, what pages run."""
+    folders = [one for one in package.iterdir() if one.is_dir()]
+    own = [one for one in folders if not (one / "__init__.py").exists()]
+    files = {file for folder in own for file in folder.rglob("*") if file.is_file()}
+    return {file for file in files if file.suffix != ".pyc"}
+
+
+def _imports(file: Path, scripts: Path) -> list[Path]:
+    """Return the files of the package that one file imports."""
+    names = set()
+    for node in ast.walk(_parsed(file)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    files = []
+    for name in names:
+        parts = name.split(".")
+        if parts[0] != PACKAGE:
+            continue
+        for end in range(1, len(parts) + 1):
+            place = scripts.joinpath(*parts[:end])
+            files += [
+                one for one in (place.with_suffix(".py"), place / "__init__.py") if one.is_file()
+            ]
+    return files
+
+
+@cache
+def _parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+@cache
+def _meaning(file: Path) -> bytes:
+    """Return what a file says: of Python its syntax without docstrings, else its bytes."""
+    if file.suffix != ".py":
+        return file.read_bytes()
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_text(body[0]):
+            del body[0]
+    return ast.dump(tree).encode()
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
