@@ -269,7 +269,7 @@ def test_no_contrast_no_rows():
 
 
 def test_what_differs_in_the_soup_only_is_not_tested():
-    # g0 is a neutrophil gene; stroma holds it as soup, of which the spleens have three times as much
+    # g0 is a neutrophil gene; stroma holds it as soup, of which spleens have three times as much
     cells, annotation = cohort(two_arms(4), seed=2)
     counts = cells.X.toarray()
     neutrophil = (annotation["lineage"] == "neutrophil").to_numpy()
