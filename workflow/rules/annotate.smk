@@ -26,7 +26,7 @@ rule annotate:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=2500,
+        mem_mb=lambda wildcards, input: int(600 + 15 * input.size_mb),
         runtime=60,
     params:
         code=lambda wildcards: code_digest("annotate"),

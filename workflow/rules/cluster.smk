@@ -24,7 +24,7 @@ rule cluster:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, input: int(900 + 80 * input.size_mb),
         runtime=60,
     params:
         code=lambda wildcards: code_digest("cluster"),

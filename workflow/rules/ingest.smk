@@ -22,6 +22,8 @@ rule ingest_file:
         "<benchmarks>/ingest_file/{dataset}/{group}.tsv"
     wildcard_constraints:
         group="[^/]+",
+    # on the longest path: pages and comparisons can wait
+    priority: 1
     conda:
         "../../envs/cpu/environment.yaml"
     container:
@@ -53,6 +55,8 @@ rule ingest:
         "<logs>/ingest/{sample}.log",
     benchmark:
         "<benchmarks>/ingest/{sample}.tsv"
+    # on the longest path: pages and comparisons can wait
+    priority: 1
     conda:
         "../../envs/cpu/environment.yaml"
     container:

@@ -19,13 +19,15 @@ rule integrate_scvi:
         "<benchmarks>/integrate/{method}.tsv"
     wildcard_constraints:
         method="scvi",
+    # on the longest path: pages and comparisons can wait
+    priority: 1
     conda:
         "../../envs/gpu/environment.yaml"
     container:
         run.images["gpu"]
     threads: 1
     resources:
-        mem_mb=3500,
+        mem_mb=lambda wildcards, input: int(1200 + 40 * input.size_mb),
         runtime=240,
     params:
         code=lambda wildcards: code_digest("integrate"),
@@ -55,7 +57,7 @@ rule integrate_pca:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=2500,
+        mem_mb=lambda wildcards, input: int(600 + 15 * input.size_mb),
         runtime=60,
     params:
         code=lambda wildcards: code_digest("integrate"),
@@ -87,7 +89,7 @@ rule integrate_metrics:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=lambda wildcards, input: int(600 + 15 * input.size_mb),
         runtime=60,
     params:
         code=lambda wildcards: code_digest("integrate_metrics"),

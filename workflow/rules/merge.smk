@@ -19,13 +19,15 @@ rule merge:
         "<logs>/merge/merge.log",
     benchmark:
         "<benchmarks>/merge/merge.tsv"
+    # on the longest path: pages and comparisons can wait
+    priority: 1
     conda:
         "../../envs/cpu/environment.yaml"
     container:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=2500,
+        mem_mb=lambda wildcards, input: int(600 + 15 * input.size_mb),
         runtime=60,
     params:
         code=lambda wildcards: code_digest("merge"),

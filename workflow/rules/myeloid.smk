@@ -32,7 +32,7 @@ rule myeloid:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=2500,
+        mem_mb=lambda wildcards, input: int(600 + 15 * input.size_mb),
         runtime=60,
     params:
         code=lambda wildcards: code_digest("myeloid"),

@@ -54,7 +54,7 @@ rule niche:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, input: int(600 + 15 * input.size_mb),
         runtime=60,
     params:
         code=lambda wildcards: code_digest("niche"),

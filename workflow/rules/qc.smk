@@ -17,6 +17,8 @@ rule qc:
         "<logs>/qc/{sample}.log",
     benchmark:
         "<benchmarks>/qc/{sample}.tsv"
+    # on the longest path: pages and comparisons can wait
+    priority: 1
     conda:
         "../../envs/cpu/environment.yaml"
     container:

@@ -25,7 +25,7 @@ rule score:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=lambda wildcards, input: int(500 + 10 * input.size_mb),
         runtime=60,
     params:
         code=lambda wildcards: code_digest("score"),
