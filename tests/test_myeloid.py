@@ -457,6 +457,9 @@ def test_called_cells_are_described_as_subsets_with_donors_as_units(whole_run):
     assert largest["marrow_difference"] == pytest.approx(np.mean(shares), abs=0.001)
     assert largest["marrow_status"] == "effect_only"
     assert "Bg7" in largest["markers"].split(";")
+    higher = dict(part.split("=") for part in largest["markers_per_unit"].split(";"))
+    assert list(higher) == largest["markers"].split(";")
+    assert higher["Bg7"] == f"{largest['marker_units']}/{largest['marker_units']}"
     assert "Sig0" not in ";".join(subsets["markers"])
 
 

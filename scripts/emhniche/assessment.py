@@ -302,6 +302,7 @@ def _exceed(result: Assessment, settings: Settings) -> None:
     if result.fit == "fitted_on_all" or naive.empty:
         return
     threshold = naive_threshold(naive["residual"].to_numpy(), naive["donor"].to_numpy(dtype=str))
+    result.facts["naive_limit"] = threshold
     above = (supported["standing"] > threshold).groupby(supported["donor"]).mean()
     donors["exceedance"] = above.reindex(donors.index)
     thin = (donors["role"] != "") & (donors["supported"] < settings.min_cells / 2)

@@ -26,12 +26,12 @@ GATE_COLUMNS = [
     *("genes", "genes_not_measured", "genes_not_detected", "genes_in_covariates"),
     *("genes_inflamed", "genes_inflammation_unmeasured", "p_welch", "p_permutation", "q"),
     *("sign_effect", "random_low", "random_high", "control_p", "called", "threshold", "fdr"),
-    *("excess", "excess_low", "excess_high", "warnings"),
+    *("excess", "excess_low", "excess_high", "warnings", "naive_limit"),
 ]
 
 _FACTS = (
     *("sign_effect", "random_low", "random_high", "threshold", "fdr"),
-    *("excess", "excess_low", "excess_high"),
+    *("excess", "excess_low", "excess_high", "naive_limit"),
 )
 
 

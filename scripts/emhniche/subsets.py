@@ -21,7 +21,7 @@ from emhniche.witnesses import CASE, REFERENCE
 SUBSET_COLUMNS = [
     *("subset", "lineage", "tissue", "cells", "units", "fraction", "markers", "evidence", "status"),
     *("dataset", "signature", "state", "fraction_per_unit", "marrow_donors", "marrow_difference"),
-    "marrow_status",
+    *("marrow_status", "markers_per_unit", "marker_units"),
 ]
 
 MARROW = "bone marrow"
@@ -162,7 +162,8 @@ def _marker_genes(
 ) -> dict:
     """Name the genes higher in the subset than in uncalled cells of the same donors.
 
-    The genes that the cells were called by are left out: they are high by choice.
+    The genes that the cells were called by are left out: they are high by choice. Beside each gene
+    stands in how many of the donors that could be looked at it is higher.
     """
     cells = result.cells
     outside = ((cells["role"] == CASE) & cells["supported"]).to_numpy() & ~called
@@ -177,7 +178,7 @@ def _marker_genes(
         per_10k = [np.log2(1e4 * (s + 0.5) / (s.sum() + 1)) for s in sums]
         changes.append(per_10k[0] - per_10k[1])
     if len(changes) < MIN_PAIRS:
-        return {"markers": ""}
+        return {"markers": "", "markers_per_unit": "", "marker_units": len(changes)}
     change = np.array(changes)
     seen = np.asarray((counts > 0).sum(axis=0)).ravel() >= MIN_MARKER_CELLS
     p = np.full(change.shape[1], np.nan)
@@ -187,7 +188,13 @@ def _marker_genes(
     good = (benjamini_hochberg(p) <= MARKER_LEVEL) & (mean > MARKER_CHANGE)
     good &= ~np.isin(genes, result.genes.used)
     order = sorted(np.flatnonzero(good), key=lambda i: (-mean[i], genes[i]))
-    return {"markers": ";".join(genes[order[:MAX_MARKERS]])}
+    top, higher = order[:MAX_MARKERS], (change > 0).sum(axis=0)
+    shown = [f"{genes[i]}={higher[i]}/{len(change)}" for i in top]
+    return {
+        "markers": ";".join(genes[top]),
+        "markers_per_unit": ";".join(shown),
+        "marker_units": len(change),
+    }
 
 
 def _against_marrow(
