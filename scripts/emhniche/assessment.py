@@ -14,6 +14,7 @@ import pandas as pd
 
 from emhniche.errors import InputError
 from emhniche.gate import (
+    CELL_Q,
     RANDOM_QUANTILE,
     GateTest,
     donor_gate,
@@ -57,6 +58,7 @@ class Settings:
     """Settings of :func:`emhniche.myeloid.call_pathological` that reach the assessment."""
 
     q: float
+    mode: str
     n_random: int
     min_cells: int
     min_donors: int
@@ -66,6 +68,7 @@ class Settings:
         """Refuse settings that cannot be used."""
         for name, good, wanted in (
             ("q", 0 < self.q < 1, "a number between 0 and 1"),
+            ("mode", self.mode in CELL_Q, " or ".join(CELL_Q)),
             ("n_random", self.n_random >= 20, "at least 20"),
             ("min_cells", self.min_cells >= 2, "at least 2"),
             ("min_donors", self.min_donors >= 2, "at least 2"),

@@ -277,6 +277,19 @@ def conformal_p(residual: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return (above + 1) / (len(decoys) + 1)
 
 
+def pooled_q(case: np.ndarray, reference: Sequence[np.ndarray]) -> np.ndarray:
+    """Adjust the case cells' conformal p-values, reference cells pooled (Benjamini-Hochberg).
+
+    Takes what :func:`decoy_q` takes, and is nowhere above it: the reference cells count as if they
+    came from one donor, so that q says nothing of how donors differ.
+
+    References
+    ----------
+    Bates et al. 2023, doi 10.1214/22-AOS2244: conformal p-values under Benjamini-Hochberg.
+    """
+    return benjamini_hochberg(conformal_p(case, np.concatenate(reference)))
+
+
 def excess_fraction(
     case: np.ndarray, reference: np.ndarray, *, seed: int
 ) -> tuple[float, float, float]:
@@ -300,6 +313,10 @@ def excess_fraction(
     draws_reference = rng.choice(reference, (N_BOOTSTRAP, len(reference))).mean(axis=1)
     low, high = np.quantile(_excess(draws_case, draws_reference), [0.025, 0.975])
     return float(_excess(case.mean(), reference.mean())), float(low), float(high)
+
+
+CELL_Q = {"fdr": decoy_q, "power": pooled_q}
+"""What estimates the false discovery rate of the called cells in each mode."""
 
 
 def _excess(case: np.ndarray, reference: np.ndarray) -> np.ndarray:

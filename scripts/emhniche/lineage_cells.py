@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 from scipy import sparse
@@ -15,6 +16,9 @@ from scipy import sparse
 from emhniche.errors import InputError
 from emhniche.residual import Covariate
 from emhniche.witnesses import Refusal
+
+PLATFORM = "chemistry"
+"""Column of the sample sheet that tells platforms apart."""
 
 MATURATION = {
     "neutrophil": {"preNeu": -1, "immNeu": -1, "matNeu": 1},
@@ -68,6 +72,40 @@ class LineageCells:
         """Return the counts of measured `genes`, cells x genes, dense float32."""
         positions = [self.genes[gene] for gene in genes]
         return self.counts[:, positions].toarray().astype(np.float32, copy=False)
+
+
+def read_obs(
+    adata: ad.AnnData, lineage: str, lineage_column: str, columns: Mapping[str, str | None]
+) -> pd.DataFrame:
+    """Return the columns that the caller names, of the cells of the lineage."""
+    named = {role: column for role, column in columns.items() if column is not None}
+    for role, column in {"lineage": lineage_column, **named}.items():
+        if column not in adata.obs:
+            raise InputError(
+                f"obs: column {column!r} ({role}) is missing; it has "
+                f"{', '.join(map(str, adata.obs.columns))}"
+            )
+    for axis, names in (("obs_names", adata.obs_names), ("var_names", adata.var_names)):
+        if not names.is_unique:
+            twice = names[names.duplicated()][0]
+            raise InputError(f"{axis}: {twice!r} is there twice; every name would be unique")
+    chosen = adata.obs[adata.obs[lineage_column].astype(str) == lineage].sort_index()
+    table = pd.DataFrame(index=chosen.index)
+    for role, column in named.items():
+        table[role] = chosen[column].astype(object).where(chosen[column].notna(), "").astype(str)
+    return table
+
+
+def run_obs(cells: ad.AnnData, annotation: pd.DataFrame) -> pd.DataFrame:
+    """Return donor, arm, origin and lineage of every cell of a run."""
+    lineage = annotation.set_index("cell_id")["lineage"].reindex(cells.obs_names)
+    if lineage.isna().any():
+        missing = lineage.index[lineage.isna()][0]
+        raise InputError(f"annotation: cell {missing} has no lineage; annotate every kept cell")
+    table = pd.DataFrame({"lineage": lineage.astype(str)}, index=cells.obs_names)
+    for column in ("dataset", "tissue", "donor", "arm", "batch", "enrichment", PLATFORM):
+        table[column] = cells.obs[column].astype(object).fillna("").astype(str)
+    return table.rename(columns={PLATFORM: "platform"})
 
 
 def gather(

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from emhniche.assessment import Assessment, Settings, assess
-from emhniche.errors import InputError
 from emhniche.gate import benjamini_hochberg
 from emhniche.lineage_cells import (
     MATURATION,
@@ -24,6 +23,8 @@ from emhniche.lineage_cells import (
     gather,
     maturation_sets,
     positive_genes,
+    read_obs,
+    run_obs,
 )
 from emhniche.myeloid_tables import (
     CALL_COLUMNS,
@@ -38,7 +39,7 @@ from emhniche.subsets import find_subsets
 from emhniche.verdict import decide
 from emhniche.witnesses import Refusal, donor_table, reference_elsewhere
 
-PLATFORM, MEASURED = "chemistry", "measured"
+MEASURED = "measured"
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +92,7 @@ def call_pathological(
     inflamed: Collection[str] = (),
     aliases: Mapping[str, str] | None = None,
     q: float = 0.10,
+    mode: str = "fdr",
     n_random: int = 200,
     min_cells: int = 30,
     min_donors: int = 3,
@@ -130,6 +132,9 @@ def call_pathological(
         refused rather than taken as not measured.
     q
         False discovery rate at which cells are called.
+    mode
+        What estimates it: ``fdr``, target-decoy over reference donors, or ``power``, conformal
+        p-values over pooled reference cells, which finds more and does not bound it over donors.
     n_random
         Random gene sets that the effect must beat, at least 20.
     min_cells
@@ -156,10 +161,10 @@ def call_pathological(
     2021, doi 10.1038/s41467-021-22973-9 (maturation); Squair et al. 2021, doi
     10.1038/s41467-021-25960-2 (donors as units).
     """
-    settings = Settings(q, n_random, min_cells, min_donors, seed)
+    settings = Settings(q, mode, n_random, min_cells, min_donors, seed)
     columns = {"donor": donor, "arm": arm, "tissue": tissue, "platform": platform}
     columns |= {"batch": batch, "enrichment": enrichment}
-    obs = _read_obs(adata, lineage, lineage_column, columns)
+    obs = read_obs(adata, lineage, lineage_column, columns)
     name, genes = _signature(signature, signatures)
     result = _assess_lineage(
         adata[obs.index],
@@ -185,6 +190,7 @@ def call_myeloid(
     *,
     names: Sequence[str],
     q: float,
+    mode: str,
     n_random: int,
     min_cells: int,
     min_donors: int,
@@ -203,7 +209,7 @@ def call_myeloid(
         Gene sets of the run's species.
     names
         Sets to score.
-    q, n_random, min_cells, min_donors, seed
+    q, mode, n_random, min_cells, min_donors, seed
         As in :func:`call_pathological`.
 
     Returns
@@ -217,8 +223,8 @@ def call_myeloid(
     InputError
         When a cell has no annotation or a setting cannot be used.
     """
-    settings = Settings(q, n_random, min_cells, min_donors, seed)
-    obs = _run_obs(cells, annotation)
+    settings = Settings(q, mode, n_random, min_cells, min_donors, seed)
+    obs = run_obs(cells, annotation)
     wanted = {name: positive_genes(signatures, name) for name in names}
     assessed, parts = [], {}
     for (dataset, tissue), group in obs.groupby(["dataset", "tissue"], sort=True):
@@ -361,37 +367,3 @@ def _signature_refusal(
             f"The data name {', '.join(hidden)} by an old symbol; resolve symbols first.",
         )
     return None
-
-
-def _read_obs(
-    adata: ad.AnnData, lineage: str, lineage_column: str, columns: Mapping[str, str | None]
-) -> pd.DataFrame:
-    """Return the columns that the caller names, of the cells of the lineage."""
-    named = {role: column for role, column in columns.items() if column is not None}
-    for role, column in {"lineage": lineage_column, **named}.items():
-        if column not in adata.obs:
-            raise InputError(
-                f"obs: column {column!r} ({role}) is missing; it has "
-                f"{', '.join(map(str, adata.obs.columns))}"
-            )
-    for axis, names in (("obs_names", adata.obs_names), ("var_names", adata.var_names)):
-        if not names.is_unique:
-            twice = names[names.duplicated()][0]
-            raise InputError(f"{axis}: {twice!r} is there twice; every name would be unique")
-    chosen = adata.obs[adata.obs[lineage_column].astype(str) == lineage].sort_index()
-    table = pd.DataFrame(index=chosen.index)
-    for role, column in named.items():
-        table[role] = chosen[column].astype(object).where(chosen[column].notna(), "").astype(str)
-    return table
-
-
-def _run_obs(cells: ad.AnnData, annotation: pd.DataFrame) -> pd.DataFrame:
-    """Return donor, arm, origin and lineage of every cell of a run."""
-    lineage = annotation.set_index("cell_id")["lineage"].reindex(cells.obs_names)
-    if lineage.isna().any():
-        missing = lineage.index[lineage.isna()][0]
-        raise InputError(f"annotation: cell {missing} has no lineage; annotate every kept cell")
-    table = pd.DataFrame({"lineage": lineage.astype(str)}, index=cells.obs_names)
-    for column in ("dataset", "tissue", "donor", "arm", "batch", "enrichment", PLATFORM):
-        table[column] = cells.obs[column].astype(object).fillna("").astype(str)
-    return table.rename(columns={PLATFORM: "platform"})

@@ -2,14 +2,15 @@
 
 The donors decide first: their gate, the direction against random gene sets, and the inflammation
 control. Only behind an open gate are single cells called, at a threshold whose false discovery
-rate is estimated on the reference donors. A closed gate is a result, not a failure.
+rate is estimated on the reference donors, or on their pooled cells where the mode is ``power``. A
+closed gate is a result, not a failure.
 """
 
 import numpy as np
 import pandas as pd
 
 from emhniche.assessment import Assessment, Settings
-from emhniche.gate import conformal_p, decoy_q
+from emhniche.gate import CELL_Q, conformal_p
 from emhniche.witnesses import CASE, CONTROL, REFERENCE, Refusal
 
 ALPHA = 0.05
@@ -22,6 +23,13 @@ CONSEQUENCE = {
     "": "Nothing is scored.",
 }
 """What a refused comparison still gives, by what rates and regression were learned on."""
+
+ESTIMATE = {
+    "fdr": "target-decoy over reference donors (mode fdr)",
+    "power": "conformal p-values over pooled reference cells (mode power), which take no account "
+    "of how reference donors differ",
+}
+"""What the threshold on cells comes from, by mode."""
 
 
 def decide(result: Assessment, q_gate: float, settings: Settings) -> tuple[str, str, pd.DataFrame]:
@@ -59,22 +67,26 @@ def decide(result: Assessment, q_gate: float, settings: Settings) -> tuple[str, 
     closed = _closed_gate(result, q_gate)
     if closed:
         return closed.code, closed.sentence, calls
-    by_donor = [group.to_numpy() for _, group in naive.groupby("donor", sort=True)["standing"]]
-    q = decoy_q(cells.loc[tested, "standing"].to_numpy(), by_donor)
+    decoys = [group.to_numpy() for _, group in naive.groupby("donor", sort=True)["standing"]]
+    standing = cells.loc[tested, "standing"]
+    q = CELL_Q[settings.mode](standing.to_numpy(), decoys)
+    called = q <= settings.q
     calls.loc[tested, "q"] = q
-    calls.loc[tested, "pathological"] = q <= settings.q
-    count = int((q <= settings.q).sum())
-    if count == 0:
+    calls.loc[tested, "pathological"] = called
+    if not called.any():
         return (
             "no_threshold",
             "The donors differ, but no threshold on cells keeps the estimated false discovery rate "
-            f"at or below {settings.q:g}.",
+            f"at or below {settings.q:g}, by {ESTIMATE[settings.mode]}.",
             calls,
         )
-    result.facts["threshold"] = float(cells.loc[tested, "standing"][q <= settings.q].min())
-    result.facts["fdr"] = float(q[q <= settings.q].max())
-    share = count / int(tested.sum())
-    return "called", f"{count} case cells ({share:.1%}) are called {label(result)}.", calls
+    result.facts["threshold"] = float(standing[called].min())
+    result.facts["fdr"] = float(q[called].max())
+    sentence = (
+        f"{called.sum()} case cells ({called.mean():.1%}) are called {label(result)}, by "
+        f"{ESTIMATE[settings.mode]}."
+    )
+    return "called", sentence, calls
 
 
 def label(result: Assessment) -> str:

@@ -87,8 +87,27 @@ REFERENCES = {
         "continuum of neutrophils across biological compartments. Nat Commun 2021.",
         "10.1038/s41467-021-22973-9",
     ),
+    "target_decoy": (
+        "Elias JE, Gygi SP. Target-decoy search strategy for increased confidence in large-scale "
+        "protein identifications by mass spectrometry. Nat Methods 2007.",
+        "10.1038/nmeth1019",
+    ),
+    "conformal": (
+        "Bates S et al. Testing for outliers with conformal p-values. Ann Stat 2023.",
+        "10.1214/22-AOS2244",
+    ),
 }
 """Key -> how the work is cited, and its DOI."""
+
+CELL_ESTIMATE = {
+    "fdr": ("target-decoy over reference donors", "target_decoy"),
+    "power": (
+        "conformal p-values over pooled reference cells, which take no account of how reference "
+        "donors differ",
+        "conformal",
+    ),
+}
+"""What estimates the false discovery rate of called cells in each mode, and its source."""
 
 
 @dataclass(frozen=True)
@@ -288,14 +307,15 @@ def _comparison(niche: Mapping, tool: _Tools) -> Paragraph:
 
 
 def _pathological(myeloid: Mapping) -> Paragraph:
+    estimate, source = CELL_ESTIMATE[myeloid["mode"]]
     return Paragraph(
         "Pathological myeloid cells",
         "Within one lineage of one tissue, a signature's score was adjusted for maturation on "
         "cells of reference donors. Cells were to be called only where case donors exceed "
         f"reference donors, with at least {myeloid['min_donors']} donors of "
         f"{myeloid['min_cells']} cells in each arm, at a false discovery rate of "
-        f"{myeloid['q']:g}.",
-        ("mdsc", "neutrotime"),
+        f"{myeloid['q']:g}, estimated by {estimate}.",
+        ("mdsc", "neutrotime", source),
     )
 
 
