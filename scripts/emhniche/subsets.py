@@ -157,36 +157,50 @@ def _describe(result: Assessment, inside: np.ndarray, gate: tuple) -> dict:
     }
 
 
-def _marker_genes(
-    result: Assessment, called: np.ndarray, inside: np.ndarray, part: ad.AnnData
+def donor_markers(
+    counts: sparse.spmatrix,
+    genes: np.ndarray,
+    donor: np.ndarray,
+    inside: np.ndarray,
+    outside: np.ndarray,
 ) -> dict:
-    """Name the genes higher in the subset than in uncalled cells of the same donors.
+    """Name the genes that are higher inside a group than outside, donors as units.
 
-    The genes that the cells were called by are left out: they are high by choice. Beside each gene
-    stands in how many of the donors that could be looked at it is higher.
+    Parameters
+    ----------
+    counts
+        Cells x genes, raw counts.
+    genes
+        Names of the genes; a gene without a name (empty) is never a marker.
+    donor
+        Donor of each cell.
+    inside, outside
+        Whether the cell is of the group, and of what it is compared with.
+
+    Returns
+    -------
+    dict
+        ``markers``, ``markers_per_unit`` (in how many donors each is higher) and ``marker_units``
+        (donors with enough cells of both sides).
     """
-    cells = result.cells
-    outside = ((cells["role"] == CASE) & cells["supported"]).to_numpy() & ~called
-    counts = sparse.csr_matrix(part[cells.index].X)
+    matrix = sparse.csr_matrix(counts)
     changes = []
-    for donor in sorted(set(cells.loc[inside, "donor"])):
-        own = (cells["donor"] == donor).to_numpy()
+    for name in sorted(set(donor[inside])):
+        own = donor == name
         groups = [np.flatnonzero(own & inside), np.flatnonzero(own & outside)]
         if min(len(group) for group in groups) < MIN_MARKER_CELLS:
             continue
-        sums = [np.asarray(counts[group].sum(axis=0), dtype=float).ravel() for group in groups]
+        sums = [np.asarray(matrix[group].sum(axis=0), dtype=float).ravel() for group in groups]
         per_10k = [np.log2(1e4 * (s + 0.5) / (s.sum() + 1)) for s in sums]
         changes.append(per_10k[0] - per_10k[1])
     if len(changes) < MIN_PAIRS:
         return {"markers": "", "markers_per_unit": "", "marker_units": len(changes)}
     change = np.array(changes)
-    seen = np.asarray((counts > 0).sum(axis=0)).ravel() >= MIN_MARKER_CELLS
+    seen = np.asarray((matrix > 0).sum(axis=0)).ravel() >= MIN_MARKER_CELLS
     p = np.full(change.shape[1], np.nan)
     p[seen] = stats.ttest_1samp(change[:, seen], 0, alternative="greater").pvalue
     mean = change.mean(axis=0)
-    genes = part.var_names.to_numpy(dtype=str)
-    good = (benjamini_hochberg(p) <= MARKER_LEVEL) & (mean > MARKER_CHANGE)
-    good &= ~np.isin(genes, result.genes.used)
+    good = (benjamini_hochberg(p) <= MARKER_LEVEL) & (mean > MARKER_CHANGE) & (genes != "")
     order = sorted(np.flatnonzero(good), key=lambda i: (-mean[i], genes[i]))
     top, higher = order[:MAX_MARKERS], (change > 0).sum(axis=0)
     shown = [f"{genes[i]}={higher[i]}/{len(change)}" for i in top]
@@ -195,6 +209,21 @@ def _marker_genes(
         "markers_per_unit": ";".join(shown),
         "marker_units": len(change),
     }
+
+
+def _marker_genes(
+    result: Assessment, called: np.ndarray, inside: np.ndarray, part: ad.AnnData
+) -> dict:
+    """Name the genes higher in the subset than in uncalled cells of the same donors.
+
+    The genes that the cells were called by are left out: they are high by choice.
+    """
+    cells = result.cells
+    outside = ((cells["role"] == CASE) & cells["supported"]).to_numpy() & ~called
+    genes = part.var_names.to_numpy(dtype=str)
+    shown = np.where(np.isin(genes, result.genes.used), "", genes)
+    donor = cells["donor"].to_numpy(dtype=str)
+    return donor_markers(part[cells.index].X, shown, donor, inside, outside)
 
 
 def _against_marrow(
