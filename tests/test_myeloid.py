@@ -447,8 +447,10 @@ def test_calls_have_one_row_a_cell_and_signature(whole_run):
 
 
 def test_called_cells_are_described_as_subsets_with_donors_as_units(whole_run):
-    subsets = whole_run.subsets
-    assert subsets["cells"].sum() == gate(whole_run, "tumour", "spleen")["called"]
+    every, subsets = whole_run.subsets.iloc[0], whole_run.subsets.iloc[1:]
+    called = gate(whole_run, "tumour", "spleen")["called"]
+    assert (every["state"], every["cells"]) == ("all", called) and "Bg7" in every["markers"]
+    assert subsets["cells"].sum() == called
     assert set(subsets["state"]) <= {"immature", "intermediate", "mature", "activated"}
     assert subsets["subset"].str.startswith("MDSC-like (reactive) ").all()
     assert (subsets["units"] <= 6).all()

@@ -26,6 +26,9 @@ SUBSET_COLUMNS = [
 
 MARROW = "bone marrow"
 
+EVERY = "all"
+"""State of the row that holds all called cells of a gate."""
+
 ACTIVATED = 0.95
 """A cell is activated when its immediate-early or interferon score exceeds this quantile of naive
 cells."""
@@ -64,7 +67,8 @@ def find_subsets(
     Returns
     -------
     pandas.DataFrame
-        One row a subset with the columns of `SUBSET_COLUMNS`; none where nothing was called.
+        One row for all called cells of a gate and one a state of them, with the columns of
+        `SUBSET_COLUMNS`; none where nothing was called.
     """
     called_cells = calls[calls["pathological"].fillna(False)]
     states, rows = {}, []
@@ -80,11 +84,12 @@ def find_subsets(
         if not called.any():
             continue
         marrow = states.get((dataset, MARROW, lineage, signature))
-        for name in sorted(set(state[called])):
-            inside = called & (state == name)
+        for name in [EVERY, *sorted(set(state[called]))]:
+            inside = called if name == EVERY else called & (state == name)
             row = {"lineage": lineage, "tissue": tissue, "dataset": dataset}
             row |= {"signature": signature, "state": name}
-            row["subset"] = f"{label(result)} {name} {lineage} ({signature})"
+            which = "" if name == EVERY else f"{name} "
+            row["subset"] = f"{label(result)} {which}{lineage} ({signature})"
             row |= _describe(result, inside, gate)
             row |= _marker_genes(result, called, inside, parts[dataset, tissue, lineage])
             row |= _against_marrow(result, inside, name, tissue, marrow)
@@ -237,7 +242,7 @@ def _against_marrow(
     if tissue == MARROW or marrow is None or result.enriched or marrow[0].enriched:
         return {"marrow_donors": 0, "marrow_difference": np.nan, "marrow_status": "not_testable"}
     other, called, states, _ = marrow
-    there = called & (states == state) if states is not None else called
+    there = called & (states == state) if states is not None and state != EVERY else called
     pairs = pd.concat([donor_fractions(result, inside), donor_fractions(other, there)], axis=1)
     difference = pairs.dropna().diff(axis=1).iloc[:, 1]
     return {
