@@ -195,6 +195,63 @@ def test_a_run_is_simulated_or_real_and_not_both(project):
 
 
 @pytest.mark.parametrize(
+    ("changed", "was", "now", "said"),
+    [
+        ("truths", "[Csf3, Lif]", "[Csf3, Liv]", "plant[0].genes: 'Liv' is not simulated"),
+        ("truths", "[cMono]\n", "[cMonos]\n", "'cMonos' is not simulated; did you mean 'cMono'"),
+        (
+            "truths",
+            "{condition: tumour, tissue: spleen}",
+            "{condition: tumor, tissue: spleen}",
+            "plant[0].where.condition: no library of study.yaml is 'tumor', so that nothing would "
+            "be planted; did you mean 'tumour'?",
+        ),
+        (
+            "truths",
+            "cell_types: [EC_spleen, RedPulp_stroma_Tcf21]",
+            "cell_types: [EC_marrow]",
+            "plant[0].cell_types: no library that it is planted in holds EC_marrow; name cell "
+            "types of the spleen",
+        ),
+        ("truths", "fold: 3.0", "fold: .inf", "fold: inf is out of range"),
+        ("profiles", "0.2738", "many", "profiles.tsv: Aamp: dispersion is 'many', not a number"),
+        (
+            "cell_types",
+            "\t0.5\t1300",
+            "\t1\t1300",
+            "cell_types.tsv: maturation: preNeu 0, immNeu 1, matNeu 1; it would be of one lineage",
+        ),
+        ("programmes", "\tCsf3\t", "\tCsf\t", "gene Csf is not in profiles.tsv"),
+    ],
+)
+def test_what_a_study_names_is_read_for_its_mistakes(
+    tmp_path, monkeypatch, changed, was, now, said
+):
+    monkeypatch.chdir(tmp_path)
+    shipped = {"truths": "truth.yaml"}.get(changed, f"{changed}.tsv")
+    text = (ROOT / "resources" / "demo" / shipped).read_text(encoding="utf-8")
+    Path(shipped).write_text(text.replace(was, now), encoding="utf-8")
+    Path("study.yaml").write_text(f"{changed}: {shipped}", encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        load_run({"run": "test", "simulate": "study.yaml"}, ROOT)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("condition", ["tumour", "LPS"])
+def test_a_truth_that_the_study_is_not_asked_about_may_be_planted_nowhere(
+    tmp_path, monkeypatch, condition
+):
+    # the shipped truth of inflamed mice waits for a study that has them
+    monkeypatch.chdir(tmp_path)
+    arms = "arms: [{condition: naive, mice: 1}, {condition: tumour, mice: 1}"
+    arms += "]" if condition == "tumour" else ", {condition: LPS, mice: 1}]"
+    Path("study.yaml").write_text(f"{arms}\ntissues: [spleen]", encoding="utf-8")
+    run = load_run({"run": "test", "simulate": "study.yaml"}, ROOT)
+    assert len(run.samples) == (2 if condition == "tumour" else 3)
+
+
+@pytest.mark.parametrize(
     ("contrast", "parts"),
     [
         ({"factor": "conditions"}, ["no column 'conditions'", "did you mean 'condition'"]),

@@ -211,6 +211,8 @@ def test_a_planted_expansion_multiplies_the_odds():
     assert plant_shares(shares, truths, spleen)["A"] == pytest.approx(0.6 / 1.4)
     assert plant_shares(shares, truths, marrow)["A"] == pytest.approx(0.2)
     assert plant_shares(shares, without_effects(truths), spleen)["A"] == pytest.approx(0.2)
+    # a tissue that does not hold the type stays as it is
+    assert plant_shares(shares[["B"]], truths, spleen).to_dict() == {"B": 1.0}
 
 
 def test_a_silenced_gene_has_no_count_anywhere():

@@ -13,7 +13,7 @@ from emhniche import judging_cells, judging_tables
 from emhniche.evidence import NOT_ASKED, Evidence, Finding
 from emhniche.report import words
 from emhniche.study import Study
-from emhniche.truths import Truth
+from emhniche.truths import Truth, not_asked
 
 COLUMNS = ("truth", "claim", "expected", "found", "verdict", "table")
 
@@ -70,29 +70,6 @@ def judge(truths: Sequence[Truth], root: str | Path, study: Study) -> pd.DataFra
             sentence = describe(expected)
             rows.append((truth.id, truth.claim, sentence, found.text, found.verdict, table))
     return pd.DataFrame(rows, columns=[*COLUMNS])
-
-
-def not_asked(expected: Mapping, study: Study) -> str:
-    """Say why an expectation does not apply to a study; empty where it does.
-
-    Parameters
-    ----------
-    expected
-        An expectation, with ``when``.
-    study
-        The simulated study.
-
-    Returns
-    -------
-    str
-    """
-    when = expected.get("when", {})
-    condition, by = when.get("condition"), when.get("chemistry_by")
-    if condition and condition not in study.conditions():
-        return f"The study has no {condition} mice."
-    if by and by != study.settings["chemistry_by"]:
-        return f"In this study chemistry goes by {study.settings['chemistry_by']}, not by {by}."
-    return ""
 
 
 def describe(expected: Mapping) -> str:

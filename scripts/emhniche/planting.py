@@ -12,6 +12,8 @@ import pandas as pd
 
 from emhniche.errors import InputError
 from emhniche.schema import nearest
+from emhniche.study import Study
+from emhniche.truths import not_asked
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ def plant_shares(shares: pd.Series, truths: Iterable, library: Mapping[str, str]
     Parameters
     ----------
     shares
-        Cell type -> share of cells, without any effect.
+        Cell type -> share of cells, without any effect. A planted type that is not among them is
+        none of this tissue, and is left out.
     truths, library
         As in :func:`planted`.
 
@@ -95,7 +98,7 @@ def plant_shares(shares: pd.Series, truths: Iterable, library: Mapping[str, str]
     """
     shares = shares.astype(float).copy()
     for _, plant in planted(truths, "abundance", library):
-        shares[list(plant["cell_types"])] *= plant["fold"]
+        shares[shares.index.intersection(plant["cell_types"])] *= plant["fold"]
     return shares / shares.sum()
 
 
@@ -175,6 +178,48 @@ def check_plants(
                             f"{path}: truth '{truth.id}': plant[{position}].{key}: '{name}' is not "
                             f"simulated; {_hint(name, known[key])}"
                         )
+
+
+def check_places(truths: Iterable, study: Study, cell_types: pd.DataFrame, path: str) -> None:
+    """Raise when a study is asked for a truth that could be planted in none of its libraries.
+
+    Parameters
+    ----------
+    truths
+        As in :func:`planted`, of names that :func:`check_plants` knows.
+    study
+        The simulated study.
+    cell_types
+        Indexed by cell type, with a column of shares for each of ``marrow`` and ``spleen``.
+    path
+        File of the truths, for the message.
+
+    Raises
+    ------
+    InputError
+        At the first plant whose ``where`` or cell types no library has. A truth is left alone where
+        ``when`` keeps all of its expectations from being asked.
+    """
+    libraries = study.rows(file="")
+    for truth in truths:
+        if all(not_asked(expected, study) for expected in truth.expect):
+            continue
+        for position, plant in enumerate(truth.plant):
+            here = f"{path}: truth '{truth.id}': plant[{position}]"
+            where, names = plant.get("where", {}), list(plant.get("cell_types", ()))
+            for column, value in where.items():
+                known = dict.fromkeys(row[column] for row in libraries)
+                if value not in known:
+                    raise InputError(
+                        f"{here}.where.{column}: no library of {study.path} is '{value}', so that "
+                        f"nothing would be planted; {nearest(value, known)}"
+                    )
+            tissues = {row["tissue"].split()[-1] for row in libraries if matches(where, row)}
+            if names and not (cell_types.loc[names, sorted(tissues)] > 0).any(axis=None):
+                raise InputError(
+                    f"{here}.cell_types: no library that it is planted in holds "
+                    f"{' or '.join(names)}; name cell types of the {' or '.join(sorted(tissues))}"
+                )
 
 
 def without_effects(truths: Iterable) -> list:

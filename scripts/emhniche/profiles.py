@@ -63,6 +63,33 @@ def expression(
     return pd.DataFrame(columns, index=profiles.index)
 
 
+def load_tables(
+    *, profiles: str | Path, programmes: str | Path, cell_types: str | Path, lineages: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Read the three tables, each checked against the others.
+
+    Parameters
+    ----------
+    profiles, programmes, cell_types
+        The files.
+    lineages
+        Marker genes, as :func:`emhniche.resources.load_lineages` returns them.
+
+    Returns
+    -------
+    profiles, programmes, cell_types : pandas.DataFrame
+        As :func:`expression` takes them (it wants the cell types first).
+
+    Raises
+    ------
+    InputError
+        When a table is wrong, or names what another does not have.
+    """
+    table = load_profiles(profiles)
+    changes = load_programmes(programmes, table.index)
+    return table, changes, load_cell_types(cell_types, programmes=changes, lineages=lineages)
+
+
 def load_profiles(path: str | Path) -> pd.DataFrame:
     """Read ``profiles.tsv``.
 
@@ -157,7 +184,8 @@ def load_cell_types(
     ------
     InputError
         When a column is missing, a cell type comes twice, a name is known to no other table, a
-        number is out of range, or the shares of a tissue do not sum to 1.
+        number is out of range, the stages of maturation are no line from 0 to 1, or the shares of a
+        tissue do not sum to 1.
     """
     table = _unique(path, _read(path, _TYPE_COLUMNS), "cell_type")
     _check_sourced(path, table, table.index.to_series())
@@ -173,6 +201,7 @@ def load_cell_types(
     mature = _numbers(path, table["maturation"][given])
     if not mature.between(0, 1).all():
         raise InputError(f"{path}: {mature.idxmax()}: maturation is a number from 0 to 1, or empty")
+    _check_stages(path, mature, table["lineage"][given])
     table["maturation"] = mature.reindex(table.index)
     for column in ("counts", "counts_sd", *TISSUES):
         table[column] = _numbers(path, table[column])
@@ -189,7 +218,11 @@ def _read(path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """Read a table as text and check that it has `columns`."""
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file; it belongs to the demo's resources")
-    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    except ValueError as error:
+        line = " ".join(str(error).split())
+        raise InputError(f"{path}: not a table ({line}); save it as UTF-8 TSV") from None
     missing = [name for name in columns if name not in table]
     if missing:
         raise InputError(f"{path}: no column {', '.join(missing)}; needed: {', '.join(columns)}")
@@ -219,6 +252,17 @@ def _check_sourced(path: str | Path, table: pd.DataFrame, where: pd.Series) -> N
         empty = (table[column].astype(str).str.strip() == "").to_numpy()
         if empty.any():
             raise InputError(f"{path}: {where[empty].iloc[0]}: {column} is empty; say it")
+
+
+def _check_stages(path: str | Path, mature: pd.Series, lineage: pd.Series) -> None:
+    """Check that the types that mature are the stages of one line, which cells lie between."""
+    ends = (mature.min(), mature.max()) == (0, 1)
+    if len(mature) and not (ends and mature.is_unique and lineage.nunique() == 1):
+        told = ", ".join(f"{name} {value:g}" for name, value in mature.items())
+        raise InputError(
+            f"{path}: maturation: {told}; it would be of one lineage, begin at 0, end at 1 and "
+            "differ between cell types"
+        )
 
 
 def _known(

@@ -12,6 +12,8 @@ import pandas as pd
 import yaml
 
 from emhniche.errors import InputError
+from emhniche.planting import check_places, check_plants
+from emhniche.profiles import load_tables
 from emhniche.resources import (
     load_ligand_receptor,
     load_lineages,
@@ -128,11 +130,17 @@ def simulated_counts(run: str) -> str:
 def _study(
     settings: dict[str, Any], root: Path, schemas: dict[str, Any]
 ) -> tuple[Study, tuple[dict[str, Any], ...]]:
-    """Read the simulated study and its truths, and find the files that it names."""
+    """Read the simulated study and its truths, and all that it names for its mistakes."""
     study = read_study(settings["simulate"], schemas["study"])
     for key in STUDY_FILES:
         study.settings[key] = _find(study.settings[key], root, f"{study.path}: {key}")
-    truths = load_truths(study.settings["truths"], schemas["truth"])
+    path = study.settings["truths"]
+    truths = load_truths(path, schemas["truth"])
+    tables = {key: study.settings[key] for key in ("profiles", "programmes", "cell_types")}
+    lineages = load_lineages(settings["resources"]["lineages"], "mouse")
+    profiles, _, cell_types = load_tables(**tables, lineages=lineages)
+    check_plants(truths, cell_types.index, profiles.index, path)
+    check_places(truths, study, cell_types, path)
     return study, tuple(map(asdict, truths))
 
 

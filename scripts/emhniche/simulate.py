@@ -20,7 +20,7 @@ from scipy import sparse
 
 from emhniche.io import CELL_ID, as_counts
 from emhniche.planting import State, plant_rates, plant_shares, planted_states
-from emhniche.profiles import expression, load_cell_types, load_profiles, load_programmes
+from emhniche.profiles import expression, load_tables
 from emhniche.resources import load_lineages, load_signatures
 from emhniche.study import LABELS, LIBRARY, Study
 
@@ -89,10 +89,11 @@ def load_cell_model(
     InputError
         When a table is wrong, or names what another does not have.
     """
-    table = load_profiles(profiles)
-    changes = load_programmes(programmes, table.index)
-    types = load_cell_types(
-        cell_types, programmes=changes, lineages=load_lineages(lineages, "mouse")
+    table, changes, types = load_tables(
+        profiles=profiles,
+        programmes=programmes,
+        cell_types=cell_types,
+        lineages=load_lineages(lineages, "mouse"),
     )
     sets = load_signatures(signatures, "mouse")
     sets = sets[sets["polarity"] == "positive"].set_index("set")["genes"]

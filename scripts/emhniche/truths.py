@@ -4,6 +4,7 @@ The truths are a YAML file (``resources/demo/truth.yaml``). Nothing heavy is imp
 reads it for its mistakes. :mod:`emhniche.judging` compares them with the results.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import yaml
 
 from emhniche.errors import InputError
 from emhniche.schema import check, complete, nearest
+from emhniche.study import Study
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def load_truths(path: str | Path, schema: dict[str, Any]) -> list[Truth]:
     -------
     list of Truth
         In the order of the file. Whether a gene or cell type is simulated is not known here; see
-        :func:`emhniche.planting.check_plants`.
+        :func:`emhniche.planting.check_plants` and :func:`emhniche.planting.check_places`.
 
     Raises
     ------
@@ -80,6 +82,29 @@ def load_truths(path: str | Path, schema: dict[str, Any]) -> list[Truth]:
             Truth(**{**entry, "plant": tuple(entry["plant"]), "expect": tuple(entry["expect"])})
         )
     return truths
+
+
+def not_asked(expected: Mapping, study: Study) -> str:
+    """Say why an expectation does not apply to a study; empty where it does.
+
+    Parameters
+    ----------
+    expected
+        An expectation, with ``when``.
+    study
+        The simulated study.
+
+    Returns
+    -------
+    str
+    """
+    when = expected.get("when", {})
+    condition, by = when.get("condition"), when.get("chemistry_by")
+    if condition and condition not in study.conditions():
+        return f"The study has no {condition} mice."
+    if by and by != study.settings["chemistry_by"]:
+        return f"In this study chemistry goes by {study.settings['chemistry_by']}, not by {by}."
+    return ""
 
 
 def _read(path: str | Path) -> Any:
