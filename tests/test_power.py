@@ -324,7 +324,8 @@ def test_a_bound_forgives_sampling_error_only_where_it_says_so():
 
 
 @pytest.mark.parametrize("sizes", [["4"], ["3", "4", "8"]])
-def test_the_figure_is_drawn(tmp_path, sizes):
+@pytest.mark.parametrize("kept", ["seed >= 0", "seed == 0", "arm == 'null'"])
+def test_the_figure_is_drawn(tmp_path, sizes, kept):
     given = {
         ("planted", "found:tumour_vs_naive_spleen:stroma:Kitl"): (1, [1, 1, 1, 0]),
         ("planted", "expression_power"): (6, [1.0, 1.0, 0.5, 0.5]),
@@ -333,7 +334,7 @@ def test_the_figure_is_drawn(tmp_path, sizes):
         ("planted", "pathological_fdr"): (50, [0.0, 0.1, 0.05, 0.02]),
     }
     table = pd.concat([trials_table(given).assign(mice=size) for size in sizes])
-    draw_summary(table, tmp_path / "power.png")
+    draw_summary(table.query(kept), tmp_path / "power.png")
     assert (tmp_path / "power.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -444,6 +445,12 @@ def test_an_interrupted_run_goes_on(tiny, tmp_path, monkeypatch):
         power.judge_trials(tiny, ROOT, trials, out, cores=1)
 
 
+def test_every_trial_is_judged_once(tiny):
+    wanted = {"arms": ["null", "null"], "mice": [3, 4, 3], "method": "pca"}
+    trials = power.list_trials(tiny, seeds=range(1), **wanted)
+    assert [trial.mice for trial in trials] == ["3", "4"]
+
+
 def test_the_digest_follows_settings_but_not_the_seed(tiny):
     from dataclasses import replace
 
@@ -460,7 +467,10 @@ def test_the_digest_follows_settings_but_not_the_seed(tiny):
         (["--seeds", "0"], "--seeds: 0 cohorts"),
         (["--seeds", "many"], "argument --seeds: invalid int value: 'many'"),
         (["--mice", "0"], "--mice: 0 mice an arm"),
+        (["--first-seed", "-3"], "--first-seed: -3 is no seed"),
         (["--cores", "0"], "--cores: 0 processes"),
+        (["--out", "config/README.md"], "config/README.md: not a table of trials"),
+        (["--out", "docs"], "docs: not a table of trials"),
         (["--config", "nowhere.yaml"], "--config: 'nowhere.yaml' does not exist"),
         (["--config", "config/public.yaml"], "simulate: missing"),
         (["--arms", "other"], "argument --arms: invalid choice"),

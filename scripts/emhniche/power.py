@@ -112,7 +112,7 @@ def list_trials(
     Returns
     -------
     list of Trial
-        Seed by seed, so that what is finished early covers all of them evenly.
+        Seed by seed, so that what is finished early covers all of them evenly; each once.
 
     Raises
     ------
@@ -127,10 +127,13 @@ def list_trials(
         )
     if not seeds:
         raise InputError("--seeds: 0 cohorts; ask for at least 1")
+    if min(seeds) < 0:
+        raise InputError(f"--first-seed: {min(seeds)} is no seed; name a number from 0")
     if min(mice, default=1) < 1:
         raise InputError(f"--mice: {min(mice)} mice an arm; ask for at least 1")
     sizes = [str(number) for number in mice] or [_mice_of(run)]
-    return [Trial(seed, arm, size, method) for seed in seeds for size in sizes for arm in arms]
+    kinds = [(size, arm) for size in dict.fromkeys(sizes) for arm in dict.fromkeys(arms)]
+    return [Trial(seed, arm, size, method) for seed in seeds for size, arm in kinds]
 
 
 def judge_trials(
@@ -335,7 +338,10 @@ def _read_trials(path: str | Path, inputs: str) -> pd.DataFrame:
     """Return the trials that a table holds; none where there is no table yet."""
     if not Path(path).exists():
         return pd.DataFrame(columns=COLUMNS)
-    table = io.read_table(path)
+    try:
+        table = io.read_table(path)
+    except (OSError, ValueError):
+        table = pd.DataFrame()
     if list(table.columns) != COLUMNS:
         raise InputError(f"{path}: not a table of trials; name another file with --out")
     table = table.astype({"mice": str, "inputs": str})

@@ -112,7 +112,7 @@ def _false_by_seed(axes: Axes, trials: pd.DataFrame, table: pd.DataFrame, mice: 
     shown = [key for key in FALSE if key in means.index]
     for place, (arm, metric) in enumerate(reversed(shown)):
         values = trials.loc[(trials["arm"] == arm) & (trials["metric"] == metric), "value"]
-        offsets = np.linspace(-0.14, 0.14, len(values)) if len(values) > 1 else [0.0]
+        offsets = np.linspace(-0.14, 0.14, len(values)) if len(values) > 1 else np.zeros(1)
         axes.scatter(
             values, place - 0.2 + offsets, s=10, color=RULE, edgecolor=QUIET, linewidth=0.5
         )
