@@ -16,10 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from emhniche.evidence import ALPHA
 from emhniche.planting import matches
-
-ALPHA = 0.05
-"""A row is called at and below this q."""
 
 MAIN_SHARE = 0.1
 """A true cell type with this share of a row's cells is one that the row is about."""

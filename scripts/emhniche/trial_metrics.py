@@ -13,7 +13,6 @@ import pandas as pd
 
 from emhniche import io
 from emhniche.effects import (
-    ALPHA,
     CLASSES,
     DOUBLET,
     FALSE,
@@ -24,6 +23,7 @@ from emhniche.effects import (
     planted_effects,
     rows_of,
 )
+from emhniche.evidence import ALPHA, MIN_CELLS
 from emhniche.planting import matches
 from emhniche.settings import Run
 from emhniche.truth_cells import (
@@ -34,9 +34,6 @@ from emhniche.truth_cells import (
     read_barcodes,
 )
 from emhniche.truths import Truth
-
-MIN_LINEAGE_CELLS = 20
-"""A true lineage with fewer kept cells has no say in the mean F1."""
 
 Figures = Iterator[tuple[str, float, int]]
 
@@ -246,7 +243,7 @@ def losses(outcome: Outcome) -> Figures:
 def naming(outcome: Outcome) -> Figures:
     """Yield the F1 score of each true lineage and their mean; ``unresolved`` counts as wrong."""
     table = lineage_f1(outcome.annotation, outcome.cells)
-    table = table[table["cells"] >= MIN_LINEAGE_CELLS]
+    table = table[table["cells"] >= MIN_CELLS]
     if len(table):
         yield "lineage_macro_f1", table["f1"].mean(), len(table)
     for lineage, row in table.iterrows():
