@@ -15,6 +15,7 @@ from emhniche.gate import (
     excess_fraction,
     matched_genes,
     naive_threshold,
+    pooled_q,
 )
 
 
@@ -70,6 +71,21 @@ def test_decoy_q_grows_with_the_spread_between_reference_donors():
     alike = decoy_q(case, list(base))
     apart = decoy_q(case, list(base + np.array([-0.8, -0.3, 0.3, 0.8])[:, None]))
     assert apart[-1] > 1.5 * alike[-1]
+
+
+def test_pooled_q_adjusts_conformal_p_over_the_case_cells():
+    case = np.array([9.0, 9.0, 0.0, -np.inf])
+    q = pooled_q(case, [np.arange(4.0), np.arange(4.0, 9.0)])
+    # p = 1/10, 1/10, 1, 1 over four cells
+    assert q == pytest.approx([0.2, 0.2, 1.0, 1.0])
+
+
+def test_pooled_q_is_blind_to_the_spread_between_donors_and_never_above_decoy_q():
+    case = np.concatenate([np.random.default_rng(0).normal(size=300), np.full(60, 2.0)])
+    apart = [np.random.default_rng(k).normal(k / 2, 1, 100 + 50 * k) for k in range(4)]
+    pooled = pooled_q(case, apart)
+    assert (pooled <= decoy_q(case, apart) + 1e-12).all()
+    assert pooled == pytest.approx(pooled_q(case, [np.concatenate(apart)]))
 
 
 def test_conformal_p_is_never_zero():
