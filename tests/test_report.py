@@ -14,6 +14,7 @@ from emhniche.report import figures, words
 from emhniche.report.findings import all_findings, standfirst
 from emhniche.report.index_page import build_index
 from emhniche.report.interactive import NOT_MEASURED, map_data, panel_expression, unpack
+from emhniche.report.methods import cited, methods_text
 from emhniche.report.niche_figures import panel_map
 from emhniche.report.sample_page import build_sample_page, summarise
 from emhniche.report.tables import TABLES, read_run
@@ -234,6 +235,17 @@ def test_unmeasured_gene_is_marked_in_the_map_and_the_expression(root: Path, run
     packed = map_data(run, ["Cxcl12"], seed=1)
     column = next(one for one in packed["columns"] if one["name"] == "Cxcl12")
     assert (unpack(column["data"], np.uint8) == NOT_MEASURED).sum() == spleen.sum()
+
+
+def test_methods_say_what_estimated_the_false_discoveries_among_called_cells(root: Path):
+    for mode, said, source in (
+        ("fdr", "estimated by target-decoy over reference donors", "Elias"),
+        ("power", "estimated by conformal p-values over pooled reference cells", "Bates"),
+    ):
+        config = {**CONFIG, "myeloid": CONFIG["myeloid"] | {"mode": mode}}
+        paragraph = methods_text(config, read_json(root / "provenance.json"), epochs=0)[-1]
+        assert said in paragraph.text
+        assert any(citation.startswith(source) for citation, _ in cited([paragraph], registry())[1])
 
 
 def test_map_keeps_places_and_categories(root: Path, run):
