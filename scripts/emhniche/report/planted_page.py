@@ -75,9 +75,9 @@ def summarise(recovered: pd.DataFrame) -> str:
     right, wrong, unasked, unknown = (
         int(number.get(verdict, 0)) for verdict in (RIGHT, WRONG, NOT_ASKED, CANNOT_TELL)
     )
-    asked = len(recovered) - unasked
-    text = f"{words.number(right)} of {words.plural(asked, 'expectation')} "
-    text += f"from {words.plural(recovered['truth'].nunique(), 'truth')} are right"
+    asked = recovered[recovered["verdict"] != NOT_ASKED]
+    text = f"{words.number(right)} of {words.plural(len(asked), 'expectation')} "
+    text += f"from {words.plural(asked['truth'].nunique(), 'truth')} are right"
     if wrong:
         text += f", {words.number(wrong)} wrong"
     if unknown:
