@@ -28,7 +28,10 @@ rule simulate:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=1500,
+        # one library is drawn dense, all are kept sparse
+        mem_mb=max(
+            1500, 1000 + run.study.settings["cells_per_library"] * (len(run.samples) + 12) // 50
+        ),
         runtime=30,
     params:
         code=lambda wildcards: code_digest("simulate"),
