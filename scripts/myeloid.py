@@ -16,5 +16,5 @@ with job_log(snakemake.log[0]):
         seed=snakemake.params.seed,
         **settings,
     )
-    for name in ("calls", "donors", "gates", "subsets"):
+    for name in ("calls", "donors", "gates", "subsets", "clusters"):
         io.write_table(getattr(tables, name), snakemake.output[name])

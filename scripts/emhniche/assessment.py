@@ -23,6 +23,7 @@ from emhniche.gate import (
     matched_genes,
     naive_threshold,
     set_effects,
+    set_membership,
 )
 from emhniche.lineage_cells import LineageCells, build_covariates, maturation_refusal
 from emhniche.residual import Covariate, held_out_residuals
@@ -372,11 +373,7 @@ def _test_sign(
     """Compare the effect with that of random sets of the same expression."""
     rows = np.flatnonzero(result.cells["role"].isin([REFERENCE, CASE]) & result.cells["supported"])
     sets = [list(result.genes.used), *draw_sets(candidates, settings.n_random, settings.seed)]
-    pool = sorted({gene for chosen in sets for gene in chosen})
-    position = {gene: i for i, gene in enumerate(pool)}
-    membership = np.zeros((len(pool), len(sets)), dtype=np.float32)
-    for k, chosen in enumerate(sets):
-        membership[[position[gene] for gene in chosen], k] = 1
+    pool, membership = set_membership(sets)
     chosen_cells = result.cells.iloc[rows]
     effects = set_effects(
         cells.of(pool)[rows],

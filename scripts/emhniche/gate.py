@@ -6,7 +6,7 @@ donors of two arms, a comparison with random gene sets, and a cell threshold who
 rate carries the spread between reference donors.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -201,22 +201,55 @@ def set_effects(
     """
     rows = np.flatnonzero(reference)
     weights = balanced_weights(donor[rows])
+    effects = []
+    for some, residual in set_residuals(counts, membership, covariates, depth, donor, reference):
+        held = counts @ membership[:, some] > 0
+        effects += [
+            _effect(column, has, donor, reference, rows, weights)
+            for column, has in zip(residual.T, held.T, strict=True)
+        ]
+    return np.array(effects)
+
+
+def set_residuals(
+    counts: np.ndarray,
+    membership: np.ndarray,
+    covariates: Sequence[Covariate],
+    depth: np.ndarray,
+    donor: np.ndarray,
+    reference: np.ndarray,
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield the residuals of many gene sets, some sets at a time.
+
+    Parameters are those of :func:`set_effects`.
+
+    Yields
+    ------
+    slice, numpy.ndarray
+        Which sets, and cells x these sets.
+    """
+    rows = np.flatnonzero(reference)
+    weights = balanced_weights(donor[rows])
     rates = gene_rates(counts[rows], depth[rows], weights)
     design = covariate_design(covariates, depth, rows, weights)
     centre, scale = standardisation(design[rows], weights)
     design = ((design - centre) / scale).astype(np.float32)
     z = standardised(counts, depth, rates)
     share = (membership / membership.sum(axis=0)).astype(np.float32)
-    effects = []
     for start in range(0, share.shape[1], SETS_AT_ONCE):
-        scores = z @ share[:, start : start + SETS_AT_ONCE]
-        residual = fit_scatter(design[rows], scores[rows], weights).residual(scores, design)
-        held = counts @ membership[:, start : start + SETS_AT_ONCE] > 0
-        effects += [
-            _effect(column, some, donor, reference, rows, weights)
-            for column, some in zip(residual.T, held.T, strict=True)
-        ]
-    return np.array(effects)
+        some = slice(start, start + SETS_AT_ONCE)
+        scores = z @ share[:, some]
+        yield some, fit_scatter(design[rows], scores[rows], weights).residual(scores, design)
+
+
+def set_membership(sets: Sequence[Sequence[str]]) -> tuple[list[str], np.ndarray]:
+    """Return the genes of all sets, sorted, and genes x sets, 1 where the gene is in the set."""
+    pool = sorted({gene for chosen in sets for gene in chosen})
+    position = {gene: i for i, gene in enumerate(pool)}
+    membership = np.zeros((len(pool), len(sets)), dtype=np.float32)
+    for k, chosen in enumerate(sets):
+        membership[[position[gene] for gene in chosen], k] = 1
+    return pool, membership
 
 
 def _effect(

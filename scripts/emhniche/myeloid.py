@@ -26,6 +26,7 @@ from emhniche.lineage_cells import (
     read_obs,
     run_obs,
 )
+from emhniche.myeloid_clusters import find_clusters
 from emhniche.myeloid_tables import (
     CALL_COLUMNS,
     DONOR_COLUMNS,
@@ -67,12 +68,13 @@ class PathologicalCalls:
 
 @dataclass(frozen=True)
 class MyeloidTables:
-    """What the stage writes: ``calls``, ``donors``, ``gates`` and ``subsets``."""
+    """What the stage writes: ``calls``, ``donors``, ``gates``, ``subsets`` and ``clusters``."""
 
     calls: pd.DataFrame
     donors: pd.DataFrame
     gates: pd.DataFrame
     subsets: pd.DataFrame
+    clusters: pd.DataFrame
 
 
 def call_pathological(
@@ -215,8 +217,8 @@ def call_myeloid(
     Returns
     -------
     MyeloidTables
-        Calls by cell, donors, gates and subsets; every lineage x tissue x dataset x signature has a
-        gate row. The gates' p-values are adjusted over all of them.
+        Calls by cell, donors, gates, subsets and clusters; every lineage x tissue x dataset x
+        signature has a gate row. The gates' p-values are adjusted over all of them.
 
     Raises
     ------
@@ -248,7 +250,8 @@ def call_myeloid(
             assessed += [(key | {"signature": name}, one) for name, one in results.items()]
     calls, donors, gates = _conclude(assessed, settings)
     subsets = find_subsets(assessed, calls, gates, parts, signatures)
-    return MyeloidTables(calls, donors, gates, subsets)
+    clusters = find_clusters(assessed, parts, obs, signatures, settings)
+    return MyeloidTables(calls, donors, gates, subsets, clusters)
 
 
 def _assess_lineage(

@@ -203,5 +203,5 @@ def _myeloid(folder: Path, run: Run, cells: ad.AnnData, annotation: pd.DataFrame
         **settings,
     )
     io.write_table(tables.calls, folder / "myeloid" / "calls.parquet")
-    for name in ("donors", "gates", "subsets"):
+    for name in ("donors", "gates", "subsets", "clusters"):
         io.write_table(getattr(tables, name), folder / "myeloid" / f"{name}.tsv")

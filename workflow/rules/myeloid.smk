@@ -2,7 +2,8 @@
 
 In: ``cells.h5ad``, the annotation and the signatures. Out: ``calls.parquet`` (each cell and
 signature), ``donors.tsv``, ``gates.tsv`` (each lineage, tissue, dataset and signature, with the
-reason where nothing is called) and ``subsets.tsv`` (header only where nothing is called).
+reason where nothing is called), ``subsets.tsv`` (header only where nothing is called) and
+``clusters.tsv`` (each cluster of a lineage and signature, claimed or not).
 """
 
 
@@ -22,6 +23,7 @@ rule myeloid:
             labels={"table": "myeloid/gates.tsv"},
         ),
         subsets="<results>/myeloid/subsets.tsv",
+        clusters="<results>/myeloid/clusters.tsv",
     log:
         "<logs>/myeloid/myeloid.log",
     benchmark:
