@@ -181,7 +181,7 @@ def test_every_call_gets_its_class(samples):
     assert worth.to_dict() == {
         0: "right",
         1: "wrong_sign",
-        2: "warned_spillover",
+        2: "spillover",
         3: "spillover",
         4: "unexplained",
         5: "mixture",
@@ -209,7 +209,6 @@ def test_calls_are_counted_by_family():
     )
     assert found == {
         "x_families_with_a_call": (2 / 3, 3),
-        "x_families_with_an_unwarned_call": (1 / 3, 3),
         "x_rows_called": (0.5, 4),
         "x_p_below_0.05": (0.75, 4),
         "x_any_call": (1.0, 1),

@@ -6,8 +6,7 @@ can differ as well without being chance findings, and each is told apart:
 - *mixture*: cell types that the row lumps together (a lineage of several types, or misnamed cells)
   changed in number, so their mean changed although no cell did;
 - *spillover*: the change is real, but in other cells of the same libraries, and reaches the row
-  through ambient RNA, doublets or a few misnamed cells. The pipeline's ``ambient`` flag may warn
-  of it.
+  through doublets, a few misnamed cells, or ambient RNA that the ``ambient`` flag did not catch.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,14 +30,11 @@ SOURCE_SHARE = 0.5
 DOUBLET, DOUBLET_SHARE = "doublet", 0.5
 """True type of two cells in a droplet, and the share of a row's counts by which they explain it."""
 
-CLASSES = (
-    *("right", "wrong_sign", "mixture", "warned_spillover", "spillover", "doublets"),
-    "unexplained",
-)
+CLASSES = ("right", "wrong_sign", "mixture", "spillover", "doublets", "unexplained")
 """What a call can be worth, see :func:`classify_calls`."""
 
 FALSE = ("wrong_sign", "spillover", "doublets", "unexplained")
-"""Classes that count as false discoveries: the table says of cells what is not so, unwarned."""
+"""Classes that count as false discoveries: the table says of cells what is not so."""
 
 
 @dataclass(frozen=True)
@@ -209,10 +205,9 @@ def classify_calls(
         Row of `table` -> one of :data:`CLASSES`, called rows only. In this order: ``right`` and
         ``wrong_sign``, where the gene is planted in a main cell type of the row; ``mixture``, where
         a cell type that changes in number is among the row's and the types' own rates predict
-        the change; ``warned_spillover`` (flagged ``ambient``) and ``spillover``, where the gene
-        is planted in other cells, or most of its transcripts come from cells that change in
-        number; ``doublets``, where two cells in a droplet hold half of the counts of the higher
-        arm; else ``unexplained``.
+        the change; ``spillover``, where the gene is planted in other cells, or most of its
+        transcripts come from cells that change in number; ``doublets``, where two cells in a
+        droplet hold half of the counts of the higher arm; else ``unexplained``.
     """
     called = {}
     for contrast in contrasts:
@@ -261,7 +256,7 @@ class _Scene:
         if self._mixes(own, row.gene, sign):
             return "mixture"
         if sign in {one.sign for one in planted} or self._source_changes(row.gene, sign):
-            return "warned_spillover" if row.ambient else "spillover"
+            return "spillover"
         higher = own[own["test"] == (sign > 0)]
         held = self.counts.loc[higher.index, row.gene]
         doubles = held[higher["true_type"] == DOUBLET].sum()

@@ -178,9 +178,6 @@ def calls_of(name: str, table: pd.DataFrame, contrasts: Sequence[str], *, family
     keys = [tested["contrast"], tested[family]]
     families = called.groupby(keys).any()
     yield f"{name}_families_with_a_call", families.mean(), len(families)
-    if "ambient" in tested:
-        unwarned = (called & ~tested["ambient"].astype(bool)).groupby(keys).any()
-        yield f"{name}_families_with_an_unwarned_call", unwarned.mean(), len(unwarned)
     yield f"{name}_rows_called", called.mean(), len(tested)
     yield f"{name}_p_below_0.05", (tested["p"] <= 0.05).mean(), len(tested)
     yield f"{name}_any_call", float(called.any()), 1

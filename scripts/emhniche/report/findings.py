@@ -327,7 +327,7 @@ def top_producers(production: pd.DataFrame) -> pd.DataFrame:
 def _named_differences(title: str, table: pd.DataFrame) -> Iterator[Finding]:
     """Name the clearest differences of a contrast, tested ones and sizes apart."""
     tested = table[(table["status"] == "tested") & (table["q"] <= Q_LEVEL)]
-    sizes = table[(table["status"] == "effect_only") & ~table["ambient"].fillna(False).astype(bool)]
+    sizes = table[table["status"] == "effect_only"]
     for status, part, lead in (
         ("tested", tested, f"at a false discovery rate of {Q_LEVEL:g}"),
         ("effect_only", sizes, "the largest differences, with no p-value"),

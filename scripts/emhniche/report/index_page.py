@@ -277,7 +277,7 @@ def _forest(contrasts: pd.DataFrame, contrast: Mapping, title: str) -> Picture:
         niche_figures.forest(contrasts[contrasts["contrast"] == contrast["name"]], contrast),
         caption=f"{title}: the largest differences that have a size, at most "
         f"{niche_figures.MAX_EFFECTS}. Filled: tested, with 95 % interval. Open: a size without a "
-        "p-value. A star: the counts may be ambient RNA.",
+        "p-value.",
         tables=_sources("contrasts", "design"),
         nothing=f"{title}: no difference has a size, nothing could be tested.",
     )

@@ -121,8 +121,7 @@ def forest(contrasts: pd.DataFrame, design: Mapping) -> Figure | None:
             markerfacecolor=colour if filled else "white",
         )  # fmt: skip
     names = [
-        f"{words.short(row['gene'], 18)}{'*' if row['ambient'] else ''} in "
-        f"{words.short(words.name(row['cell_type']), 26)}"
+        f"{words.short(row['gene'], 18)} in {words.short(words.name(row['cell_type']), 26)}"
         for _, row in table.iterrows()
     ]
     axis.set_yticks(range(len(names)), names, fontsize=8)

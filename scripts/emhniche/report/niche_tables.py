@@ -80,7 +80,6 @@ def contrast_table(run: RunTables) -> PageTable:
         ["rank", "size"], kind="stable"
     )
     shown = table.loc[order.index[:MAX_ROWS]]
-    ambient = _ambient_words(shown)
     columns = [
         Column("contrast", "Contrast"),
         Column("axis", "Axis", "text"),
@@ -94,12 +93,11 @@ def contrast_table(run: RunTables) -> PageTable:
         Column("counts_test", "Counts, test", "count"),
         Column("counts_reference", "Counts, reference", "count"),
         Column("status", "Status", "status"),
-        Column("ambient", "Note", "text"),
     ]
     return run_table(
         run,
         "contrasts",
-        _titled(run, shown.assign(ambient=ambient)),
+        _titled(run, shown),
         columns,
         caption=f"Differences that have a size: {words.number(len(shown))} of "
         f"{words.number(len(table))}; {words.number(len(judged) - len(table))} further "
