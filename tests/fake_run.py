@@ -13,8 +13,9 @@ from scipy import sparse
 
 from emhniche.io import as_counts, write_h5ad, write_json, write_table, write_text
 from emhniche.schema import complete, read_schema
+from fake_myeloid import give_donors, write_myeloid
 from fake_names import CELL_TYPES, CELLS_PER_SAMPLE, CONTRAST, EVIL_SAMPLE, GENES, SAMPLES, SCRIPT
-from fake_tables import write_labels, write_myeloid, write_niche, write_scores
+from fake_tables import write_labels, write_niche, write_scores
 
 CONFIG = complete(
     {
@@ -80,7 +81,7 @@ def registry() -> pd.DataFrame:
     )
 
 
-def make_run(root: Path, *, testable: bool = True) -> Path:
+def make_run(root: Path, *, testable: bool = True, myeloid: str = "refused") -> Path:
     """Write every table of a run below `root`.
 
     Parameters
@@ -89,6 +90,9 @@ def make_run(root: Path, *, testable: bool = True) -> Path:
         Results folder to fill.
     testable
         Without it nothing could be tested, and every table that may be empty is.
+    myeloid
+        What the myeloid stage came to: ``called``, ``refused`` or ``none`` (no such cell); without
+        `testable` it is ``none``.
 
     Returns
     -------
@@ -97,6 +101,7 @@ def make_run(root: Path, *, testable: bool = True) -> Path:
     """
     rng = np.random.default_rng(0)
     cells = _cells(rng)
+    cells = give_donors(cells) if myeloid == "called" else cells
     write_h5ad(_matrix(cells, rng), root / "cells.h5ad")
     for sample in SAMPLES:
         _write_qc(root, sample, rng)
@@ -104,7 +109,7 @@ def make_run(root: Path, *, testable: bool = True) -> Path:
     write_labels(root, cells, rng, testable=testable)
     write_scores(root, cells, rng)
     write_niche(root, testable=testable)
-    write_myeloid(root, cells, rng, testable=testable)
+    write_myeloid(root, cells, rng, state=myeloid if testable else "none")
     return root
 
 

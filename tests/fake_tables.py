@@ -73,6 +73,8 @@ def write_scores(root: Path, cells: pd.DataFrame, rng: np.random.Generator) -> N
             "KIT.agonist__z": np.where(spleen, np.nan, score * 3),
             SCRIPT: score,
             f"{SCRIPT}__z": score,
+            "Dissociation_IEG": rng.uniform(size=len(cells)),
+            "ISG_Neu": rng.uniform(size=len(cells)),
         }
     )
     write_table(scores, root / "score/scores.parquet")
@@ -241,55 +243,3 @@ def _production() -> pd.DataFrame:
                     }
                 )
     return pd.DataFrame(rows)
-
-
-def write_myeloid(
-    root: Path, cells: pd.DataFrame, rng: np.random.Generator, *, testable: bool
-) -> None:
-    myeloid = cells[cells["cell_type"] == SCRIPT].index
-    calls = pd.DataFrame(
-        {
-            "cell_id": myeloid,
-            "lineage": "neutrophil",
-            "signature": "PMN_MDSC_splenic_strict",
-            "maturation": rng.normal(size=len(myeloid)),
-            "score": rng.uniform(size=len(myeloid)),
-            "residual": rng.normal(size=len(myeloid)),
-            "p": np.nan,
-            "q": np.nan,
-            "pathological": pd.array([pd.NA] * len(myeloid), dtype="boolean"),
-            "status": "not_testable",
-        }
-    )
-    write_table(calls if testable else calls.iloc[:0], root / "myeloid/calls.parquet")
-    gates = pd.DataFrame(
-        {
-            "lineage": ["neutrophil"],
-            "tissue": ["spleen"],
-            "signature": ["PMN_MDSC_splenic_strict"],
-            "status": ["not_testable"],
-            "code": ["no_reference"],
-            "reason": [f"no reference donors, 3 are needed {SCRIPT}"],
-            "p": [np.nan],
-            "effect": [np.nan],
-        }
-    )
-    write_table(gates, root / "myeloid/gates.tsv")
-    donors = pd.DataFrame(
-        columns=["lineage", "tissue", "signature", "donor", "arm", "cells", "exceedance"]
-    )
-    write_table(donors, root / "myeloid/donors.tsv")
-    subsets = pd.DataFrame(
-        columns=[
-            "subset",
-            "lineage",
-            "tissue",
-            "cells",
-            "units",
-            "fraction",
-            "markers",
-            "evidence",
-            "status",
-        ]
-    )
-    write_table(subsets, root / "myeloid/subsets.tsv")

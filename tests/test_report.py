@@ -271,7 +271,7 @@ def test_pages_build_from_empty_tables(bare_root: Path):
     page = Page(bare_root / "report/index.html")
     assert "no difference has a size" in page.text
     assert "No combination of ligand and receptor could be scored" in page.text
-    assert "No pathological subset was found" in page.text
+    assert "No cell was called MDSC-like, so there is no subset" in page.text
     assert "nan" not in page.text.lower().split()
     assert ">None<" not in page.html
 

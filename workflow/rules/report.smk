@@ -15,6 +15,8 @@ FIGURES = {
     "umap": "umap",
     "composition": "composition",
     "myeloid": "myeloid",
+    "myeloid-donors": "myeloid_donors",
+    "myeloid-overlap": "myeloid_overlap",
     **{f"panel-{niche}": "panel" for niche in sorted(set(run.samples["niche"]) - {""})},
     **{f"forest-{one['name']}": "forest" for one in run.config["niche"]["contrasts"]},
 }
@@ -150,6 +152,7 @@ rule report:
         composition="<results>/niche/composition.tsv",
         ligand_receptor="<results>/niche/ligand_receptor.tsv",
         calls="<results>/myeloid/calls.parquet",
+        donors="<results>/myeloid/donors.tsv",
         gates="<results>/myeloid/gates.tsv",
         subsets="<results>/myeloid/subsets.tsv",
         provenance="<results>/provenance.json",

@@ -6,13 +6,14 @@ on; a sentence without one states a plain count.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pandas as pd
 
 from emhniche.report import words
+from emhniche.report.finding import Finding, source
+from emhniche.report.myeloid_findings import pathological
 from emhniche.report.niche_figures import known
-from emhniche.report.tables import TABLES, RunTables, contrast_titles
+from emhniche.report.tables import RunTables, contrast_titles
 
 FOCUS = ("KIT", "CXCL12", "G-CSF", "IL-1", "LIF", "TNF", "CXCR2")
 """Axes of the review's panel; further axes are in the tables and the map."""
@@ -34,25 +35,6 @@ MIN_SHOWN = 0.05
 """Share of a cell type that must hold a ligand for the sentence to name it."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One sentence with what it rests on.
-
-    Attributes
-    ----------
-    status
-        Status word of the tables, or empty for a plain count.
-    text
-        The sentence.
-    table
-        Path of its table, relative to the report.
-    """
-
-    status: str
-    text: str
-    table: str
-
-
 def all_findings(run: RunTables) -> list[tuple[str, list[Finding]]]:
     """Return every finding of a run by topic, in the order of the analysis; no topic is empty."""
     topics = {
@@ -61,7 +43,7 @@ def all_findings(run: RunTables) -> list[tuple[str, list[Finding]]]:
         "Who makes the panel": list(producers(run)),
         "What differs": list(differences(run)),
         "Signals": list(signalling(run)),
-        "Pathological cells": list(pathological(run)),
+        "MDSC-like cells": list(pathological(run)),
     }
     return [(topic, found) for topic, found in topics.items() if found]
 
@@ -144,7 +126,7 @@ def cell_types(run: RunTables) -> Iterator[Finding]:
         f"{words.plural(len(annotation), 'cell')} form {words.plural(clusters, 'cluster')} of "
         f"{words.plural(len(named), 'lineage')}: {words.join(parts)}. "
         f"{words.plural(lost, 'cell')} ({words.percent(lost, len(annotation))}) stay unresolved.",
-        _path("annotation_clusters"),
+        source("cluster_types"),
     )
 
 
@@ -155,7 +137,7 @@ def design(run: RunTables) -> Iterator[Finding]:
         reason = "; ".join(part.strip() for part in str(row["reason"]).split(";")[:2])
         text = f"{titles[row['contrast']]}: {words.sentence(reason)}"
         outcome = OUTCOMES.get(row["verdict"], "")
-        yield Finding(str(row["verdict"]), f"{text} {outcome}".strip(), _path("design"))
+        yield Finding(str(row["verdict"]), f"{text} {outcome}".strip(), source("design"))
 
 
 def producers(run: RunTables) -> Iterator[Finding]:
@@ -176,14 +158,14 @@ def producers(run: RunTables) -> Iterator[Finding]:
             seen = words.join(_seen(gene, row) for gene, row in seldom.iterrows())
             parts.append(f"Seldom seen even where they are seen most: {seen}.")
         if parts:
-            yield Finding("described", " ".join(parts), _path("production"))
+            yield Finding("described", " ".join(parts), source("production"))
         lost = [gene for gene in dict.fromkeys(table["gene"]) if gene not in set(_judged(table))]
         if lost:
             yield Finding(
                 "not_testable",
                 f"In {where} {words.join(lost)} cannot be judged in any cell type: too few counts "
                 "or cells, or not measured. That is not absence.",
-                _path("production"),
+                source("production"),
             )
 
 
@@ -204,7 +186,7 @@ def differences(run: RunTables) -> Iterator[Finding]:
             "",
             f"{title}: of {words.number(len(table))} pairs of gene and cell type "
             f"{words.join(parts)}.",
-            _path("contrasts"),
+            source("contrasts"),
         )
         yield from _named_differences(title, table)
         ligands = table[(table["role"] == "ligand") & (table["tier"] == "core")]
@@ -215,7 +197,7 @@ def differences(run: RunTables) -> Iterator[Finding]:
                 "not_testable",
                 f"{title}: of the panel's core ligands {words.join(lost)} cannot be compared in "
                 "any cell type: one arm or both have too few counts, cells or samples of them.",
-                _path("contrasts"),
+                source("contrasts"),
             )
 
 
@@ -230,7 +212,7 @@ def frequencies(run: RunTables) -> Iterator[Finding]:
             yield Finding(
                 status,
                 f"{title}: frequencies cannot be compared. {words.capital(words.sentence(reason))}",
-                _path("composition"),
+                source("composition"),
             )
             continue
         tested = shown[shown["status"] == "tested"]
@@ -240,7 +222,7 @@ def frequencies(run: RunTables) -> Iterator[Finding]:
             yield Finding(
                 str(status),
                 f"{title}, odds of a cell to be of a lineage: {_largest_odds(part)}.",
-                _path("composition"),
+                source("composition"),
             )
 
 
@@ -249,7 +231,7 @@ def _tested_frequencies(tested: pd.DataFrame, title: str) -> Finding:
     differ = tested[tested["q"] <= Q_LEVEL]
     text = f"odds of a cell to be of a lineage, at a false discovery rate of {Q_LEVEL:g}: "
     text += _largest_odds(differ) if len(differ) else f"none of {len(tested)} lineages differs"
-    return Finding("tested", f"{title}, {text}.", _path("composition"))
+    return Finding("tested", f"{title}, {text}.", source("composition"))
 
 
 def _largest_odds(part: pd.DataFrame) -> str:
@@ -276,32 +258,7 @@ def signalling(run: RunTables) -> Iterator[Finding]:
                 f"{best['receptor']} of {words.name(best['receiver'])}"
             )
         status = "described" if len(scored) else "not_testable"
-        yield Finding(status, f"{text}.", _path("ligand_receptor"))
-
-
-def pathological(run: RunTables) -> Iterator[Finding]:
-    """Say how many myeloid cells were scored and called pathological, and why not more."""
-    calls, gates = run["calls"], run["gates"]
-    called = calls.loc[calls["pathological"].fillna(False).astype(bool), "cell_id"].nunique()
-    judged = calls.loc[calls["pathological"].notna(), "cell_id"].nunique()
-    if judged:
-        yield Finding(
-            "tested",
-            f"{words.plural(called, 'myeloid cell')} of {words.number(judged)} that could be "
-            "judged were called pathological.",
-            _path("calls"),
-        )
-        return
-    scored = calls.loc[calls["score"].notna(), "cell_id"].nunique()
-    codes = gates["code"].dropna().astype(str).value_counts()
-    reasons = [f"{words.name(code)} ({words.number(n)})" for code, n in codes.items()]
-    why = f" Why, by lineage, dataset and signature: {words.join(reasons)}." if reasons else ""
-    yield Finding(
-        "score_only" if scored else "not_testable",
-        f"No myeloid cell could be called pathological or healthy; {words.plural(scored, 'cell')} "
-        f"have a score.{why}",
-        _path("gates"),
-    )
+        yield Finding(status, f"{text}.", source("ligand_receptor"))
 
 
 def top_producers(production: pd.DataFrame) -> pd.DataFrame:
@@ -350,7 +307,7 @@ def _named_differences(title: str, table: pd.DataFrame) -> Iterator[Finding]:
         yield Finding(
             status,
             f"{title}, {lead}: {words.join(parts)}{more}.",
-            _path("contrasts"),
+            source("contrasts"),
         )
 
 
@@ -381,9 +338,3 @@ def _seen(gene: str, row: pd.Series) -> str:
 
 def _kept(run: RunTables) -> tuple[int, int]:
     return sum(q["n_kept"] for q in run.qc.values()), sum(q["n_in"] for q in run.qc.values())
-
-
-def _path(table: str) -> str:
-    if table == "annotation_clusters":
-        table = "cluster_types"
-    return f"../{TABLES[table][0]}"

@@ -10,10 +10,19 @@ from pathlib import Path
 import pandas as pd
 
 from emhniche.io import CELL_ID, read_json, write_text
-from emhniche.report import index_tables, niche_figures, niche_tables, run_figures, words
+from emhniche.report import (
+    index_tables,
+    myeloid_figures,
+    niche_figures,
+    niche_tables,
+    run_figures,
+    words,
+)
 from emhniche.report.findings import all_findings, frequencies, standfirst
 from emhniche.report.interactive import MAX_CELLS, cell_frame, map_data
 from emhniche.report.methods import cited, limits, methods_text
+from emhniche.report.myeloid_findings import not_called
+from emhniche.report.myeloid_gates import MAX_PLACES, shown_gates
 from emhniche.report.page_tables import PageTable
 from emhniche.report.render import Picture, picture, render
 from emhniche.report.tables import TABLES, RunTables, contrast_titles, read_run
@@ -84,6 +93,7 @@ def build_index(
             "datasets": datasets(run, used, numbers),
             "findings": all_findings(run),
             "frequencies": list(frequencies(run)),
+            "not_called": list(not_called(run)),
             "pictures": pictures,
             "map": map_data(run, genes, seed=config["seed"]),
             "max_cells": MAX_CELLS,
@@ -132,14 +142,7 @@ def draw(run: RunTables, cells: pd.DataFrame) -> dict[str, Picture]:
             "or enriched: there the gate set the frequencies.",
             tables=_sources("annotation"),
         ),
-        picture(
-            "myeloid",
-            run_figures.myeloid(run["calls"], run.cells["tissue"]),
-            caption="Signature score of each myeloid cell against its maturation. Where both fall "
-            "or rise together, a high score may be no more than a matter of age.",
-            tables=_sources("calls"),
-            nothing="No myeloid cell has both a maturation and a signature score.",
-        ),
+        *_myeloid(run),
     ]
     for niche in words.order(run.samples["niche"], ["marrow", "extramedullary"]):
         drawn.append(_panel(production, niche))
@@ -281,6 +284,42 @@ def _forest(contrasts: pd.DataFrame, contrast: Mapping, title: str) -> Picture:
         tables=_sources("contrasts", "design"),
         nothing=f"{title}: no difference has a size, nothing could be tested.",
     )
+
+
+def _myeloid(run: RunTables) -> list[Picture]:
+    gates = shown_gates(run["gates"], run.config["myeloid"]["signatures"])
+    left = len(gates) - MAX_PLACES
+    more = f" {words.plural(left, 'further place')} in gates.tsv." if left > 0 else ""
+    which = "The signature that was called, else the first of the settings that has an answer."
+    return [
+        picture(
+            "myeloid",
+            myeloid_figures.residuals(run),
+            caption="How far each cell's signature score lies above what maturation, stress and "
+            f"depth explain, by arm. {which} Diamonds are called; a cell without a transcript of "
+            f"the signature never is.{more}",
+            tables=_sources("calls", "gates"),
+            nothing="No myeloid cell could be scored against its maturation.",
+        ),
+        picture(
+            "myeloid-donors",
+            myeloid_figures.exceedance(run),
+            caption="Donors decide: share of each donor's cells above the naive 95th percentile, "
+            "by arm, and what came of the gate. The p-value is the one-sided t test between "
+            "donors, adjusted over all gates of the run.",
+            tables=_sources("donors", "gates"),
+            nothing="No donor has enough reference cells to be measured against.",
+        ),
+        picture(
+            "myeloid-overlap",
+            myeloid_figures.shared(run),
+            caption="Stress and inflammation in called and other case cells of each donor: share "
+            "above the reference cells' 95th percentile of the immediate-early and the interferon "
+            "score. Where called cells lie to the right, part of what was called may be either.",
+            tables=_sources("calls", "scores"),
+            nothing="No cell was called, so none is compared in stress and interferon genes.",
+        ),
+    ]
 
 
 def _umap(run: RunTables, cells: pd.DataFrame) -> Picture:

@@ -8,6 +8,7 @@ import pandas as pd
 from emhniche.report import words
 from emhniche.report.findings import top_producers
 from emhniche.report.index_tables import run_table
+from emhniche.report.myeloid_findings import marker_words
 from emhniche.report.niche_figures import known, places
 from emhniche.report.page_tables import Column, PageTable
 from emhniche.report.tables import RunTables, contrast_titles
@@ -193,18 +194,27 @@ def gate_table(run: RunTables) -> PageTable:
 
 
 def subset_table(run: RunTables) -> PageTable:
-    """Return the pathological subsets."""
+    """Return the called cells of each gate, all and by state, with the donors behind markers."""
     columns = [
         Column("subset", "Subset", "text"),
-        Column("lineage", "Lineage"),
         Column("tissue", "Tissue"),
         Column("cells", "Cells", "count"),
-        Column("units", "Units", "count"),
+        Column("units", "Donors", "count"),
+        Column("fraction", "Share of their cells, median", "percent"),
         Column("markers", "Markers", "prose"),
         Column("evidence", "Evidence", "prose"),
         Column("status", "Status", "status"),
     ]
-    return run_table(run, "subsets", run["subsets"], columns, caption="Pathological subsets.")
+    shown = run["subsets"]
+    shown = shown.assign(markers=[marker_words(row) for _, row in shown.iterrows()])
+    return run_table(
+        run,
+        "subsets",
+        shown,
+        columns,
+        caption="Called cells of each gate, all of them and by state. A marker is higher than in "
+        "uncalled cells of the same donors; the genes that the cells were called by are left out.",
+    )
 
 
 def _first_clause(reason: object) -> str:

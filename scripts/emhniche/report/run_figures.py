@@ -196,60 +196,6 @@ def composition(cells: pd.DataFrame, samples: pd.DataFrame) -> Figure:
     return figure
 
 
-@styled
-def myeloid(calls: pd.DataFrame, tissue: pd.Series) -> Figure | None:
-    """Draw each myeloid cell's signature score against its maturation, by lineage and signature.
-
-    Parameters
-    ----------
-    calls
-        ``myeloid/calls.parquet``.
-    tissue
-        Tissue of each cell, indexed by cell_id.
-
-    Returns
-    -------
-    matplotlib.figure.Figure or None
-        Lineages x signatures; None when no cell has both numbers.
-    """
-    table = calls.dropna(subset=["maturation", "score"])
-    if table.empty:
-        return None
-    table = table.assign(tissue=tissue.reindex(table["cell_id"]).astype(str).to_numpy())
-    lineages, signatures = sorted(table["lineage"].unique()), sorted(table["signature"].unique())
-    figure, axes = figures.new_figure(
-        0.6 + 1.85 * len(signatures),
-        0.7 + 2.0 * len(lineages),
-        rows=len(lineages),
-        columns=len(signatures),
-    )
-    tissues = words.order(table["tissue"])
-    palette = dict(zip(tissues, CYCLE, strict=False))
-    for (row, column), axis in np.ndenumerate(axes):
-        part = table[
-            (table["lineage"] == lineages[row]) & (table["signature"] == signatures[column])
-        ]
-        part = part.iloc[figures.shuffled(len(part))[:20_000]]
-        axis.scatter(
-            part["maturation"],
-            part["score"],
-            s=6,
-            c=part["tissue"].map(palette),
-            alpha=0.6,
-            linewidths=0,
-            rasterized=True,
-        )
-        axis.grid(True)
-        if row == 0:
-            axis.set_title(words.short(words.name(signatures[column]), 26), fontsize=8)
-        if column == 0:
-            axis.set_ylabel(f"{words.name(lineages[row])}\nscore")
-    figure.supxlabel("maturation score", fontsize=9)
-    handles = [Line2D([], [], marker="o", linestyle="", color=palette[t]) for t in tissues]
-    figure.legend(handles, tissues, loc="outside upper left", ncols=len(tissues))
-    return figure
-
-
 def _metric_row(axis: Axes, part: pd.DataFrame, height: float, colour: str) -> None:
     """Draw one metric of one method: its bar, its pairs and its median with the value."""
     axis.plot([0, 1], [height] * 2, color="#DDE3E8", linewidth=4, solid_capstyle="butt", zorder=1)

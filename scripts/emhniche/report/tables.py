@@ -16,6 +16,7 @@ from emhniche.io import CELL_ID, read_json, read_table
 from emhniche.report import words
 
 CONTRAST = ("contrast", "cell_type", "units_test", "units_reference", "effect", "ci_low", "ci_high")
+GATE = ("lineage", "tissue", "dataset", "signature")
 
 TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "metrics": ("integration/metrics.tsv", ("method", "metric", "value", "floor", "ceiling")),
@@ -75,9 +76,23 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "calls": (
         "myeloid/calls.parquet",
-        (CELL_ID, "lineage", "signature", "maturation", "score", "pathological", "status"),
+        (
+            *(CELL_ID, "lineage", "signature", "maturation", "score", "residual", "pathological"),
+            "status",
+        ),
     ),
-    "gates": ("myeloid/gates.tsv", ("lineage", "tissue", "signature", "status", "code", "reason")),
+    "donors": (
+        "myeloid/donors.tsv",
+        (*GATE, "donor", "role", "exceedance"),
+    ),
+    "gates": (
+        "myeloid/gates.tsv",
+        (
+            *(*GATE, "status", "code", "reason", "label", "cells", "n_genes", "reference_donors"),
+            *("case_donors", "p", "q", "called", "threshold", "naive_limit", "excess"),
+            *("excess_low", "excess_high"),
+        ),
+    ),
     "subsets": ("myeloid/subsets.tsv", ("subset", "lineage", "tissue", "cells", "status")),
 }
 """Name of a table -> its path below the results folder and the columns the pages lean on."""
