@@ -75,7 +75,7 @@ def residuals(run: RunTables) -> Figure | None:
     columns = max((len(_arms(cells)) for cells in parts), default=0)
     if not columns:
         return None
-    figure = Figure(figsize=(8.2, 0.7 + 2.15 * len(gates)))
+    figure = Figure(figsize=(0.8 + 2.9 * max(columns, 2), 0.7 + 2.15 * len(gates)))
     figure.set_layout_engine("constrained")
     rows = np.atleast_1d(figure.subfigures(len(gates), 1))
     for row, gate, cells in zip(rows, gates, parts, strict=True):
@@ -119,18 +119,13 @@ def exceedance(run: RunTables) -> Figure | None:
     found = [(gate, donors) for gate, donors in found if len(donors)]
     if not found:
         return None
-    figure, axes = figures.new_figure(
-        8.4, 0.9 + 1.3 * len(found), rows=len(found), columns=2,
-        sharex="col", gridspec_kw={"width_ratios": [1.5, 1]},
-    )  # fmt: skip
     arms = [arm for arm in DONORS if any((donors["role"] == arm).any() for _, donors in found)]
-    for (axis, side), (gate, donors) in zip(axes, found, strict=True):
+    height = 0.9 + (0.75 + 0.3 * len(arms)) * len(found)
+    figure, axes = figures.new_figure(6.4, height, rows=len(found), sharex=True)
+    for axis, (gate, donors) in zip(axes[:, 0], found, strict=True):
         _strip(axis, donors, arms)
-        side.axis("off")
-        side.text(
-            0, 0.98, _gate_words(gate, dataset=several_datasets(run["gates"])),
-            va="top", fontsize=8.5, linespacing=1.35, transform=side.transAxes,
-        )  # fmt: skip
+        text = _gate_words(gate, dataset=several_datasets(run["gates"]))
+        axis.set_title(text, fontsize=8.5, weight="normal", x=0, linespacing=1.3)
     axes[-1, 0].set_xlabel("cells of the donor above the naive 95th percentile (%)")
     most = max(donors["exceedance"].max() for _, donors in found)
     axes[-1, 0].set_xlim(-0.02 * max(100 * most, 10), max(105 * most, 10))
@@ -165,7 +160,7 @@ def shared(run: RunTables) -> Figure | None:
     sets = list(CONFOUNDER_WORDS)
     height = [min(table["donor"].nunique(), NAMED_DONORS) for _, table in found]
     figure, axes = figures.new_figure(
-        8.0, 0.9 + sum(0.55 + 0.27 * h for h in height), rows=len(found), columns=len(sets),
+        6.9, 0.9 + sum(0.55 + 0.27 * h for h in height), rows=len(found), columns=len(sets),
         sharex=True, sharey="row", gridspec_kw={"height_ratios": [h + 1 for h in height]},
     )  # fmt: skip
     for row, (gate, table) in zip(axes, found, strict=True):
@@ -260,12 +255,12 @@ def _strip(axis: Axes, donors: pd.DataFrame, arms: Sequence[str]) -> None:
 
 
 def _gate_words(gate: pd.Series, *, dataset: bool) -> str:
-    """Write what came of a gate for the side of its strip."""
+    """Write what came of a gate, with its p-values, above its strip."""
     title = f"{words.capital(place_name(gate, dataset=dataset))}, {words.name(gate['signature'])}"
-    lines = textwrap.wrap(title, 46) + textwrap.wrap(verdict(gate), 46)
+    text = verdict(gate)
     if not words.is_missing(gate["p"]):
-        lines.append(f"p {words.p_value(gate['p'])}, adjusted p {words.p_value(gate['q'])}")
-    return "\n".join(lines)
+        text += f" p {words.p_value(gate['p'])}, adjusted {words.p_value(gate['q'])}."
+    return "\n".join([title, *textwrap.wrap(text, 96)])
 
 
 def _overlap_panel(axis: Axes, table: pd.DataFrame, name: str) -> None:

@@ -29,7 +29,7 @@ CONFOUNDER_WORDS = dict(zip(CONFOUNDERS, ("immediate-early", "interferon"), stri
 
 CODES: Mapping[str, tuple[str, str]] = {
     "no_donor_level_excess": (
-        "case donors lie within the spread of reference donors",
+        "case donors do not stand out from reference donors",
         "q",
     ),
     "wrong_direction": ("case donors hold fewer cells above the naive range", "q"),

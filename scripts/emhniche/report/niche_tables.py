@@ -200,13 +200,21 @@ def subset_table(run: RunTables) -> PageTable:
         Column("tissue", "Tissue"),
         Column("cells", "Cells", "count"),
         Column("units", "Donors", "count"),
-        Column("fraction", "Share of their cells, median", "percent"),
+        Column("fraction", "Median share", "percent"),
         Column("markers", "Markers", "prose"),
         Column("evidence", "Evidence", "prose"),
         Column("status", "Status", "status"),
     ]
     shown = run["subsets"]
-    shown = shown.assign(markers=[marker_words(row) for _, row in shown.iterrows()])
+    first = ~shown.duplicated(
+        [c for c in ("lineage", "tissue", "dataset", "signature") if c in shown]
+    )
+    shown = shown.assign(
+        markers=[marker_words(row) for _, row in shown.iterrows()],
+        evidence=shown["evidence"]
+        .str.replace(r";(?=\S)", ", ", regex=True)
+        .where(first, "as above"),
+    )
     return run_table(
         run,
         "subsets",
