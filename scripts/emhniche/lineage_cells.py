@@ -23,8 +23,11 @@ PLATFORM = "chemistry"
 MATURATION = {
     "neutrophil": {"preNeu": -1, "immNeu": -1, "matNeu": 1},
     "monocyte_macrophage": {"cMono": -1, "ncMono": 1, "RPM": 1},
+    "HSPC": {"HSC_MPP": -1, "GMP": 1},
+    "DC": {},
 }
-"""Sets of each lineage that are early (-1) or late (1) in its maturation."""
+"""Sets of each lineage that are early (-1) or late (1) in its maturation. No set tells a mature
+dendritic cell from an immature one; cDC1, cDC2 and pDC are kinds of cells, not stages."""
 
 CONFOUNDERS = ("Dissociation_IEG", "ISG_Neu")
 """Sets of immediate-early and interferon genes: stress of handling, and infection."""
@@ -163,13 +166,14 @@ def maturation_sets(lineage: str, maturation: Mapping[str, int] | None) -> dict[
     Raises
     ------
     InputError
-        When the lineage has no default sets and none are given, or one side has none.
+        When the lineage is not known and no sets are given, or one side has none.
     """
     sets = dict(maturation or MATURATION.get(lineage, {}))
-    if not {-1, 1} <= set(sets.values()):
+    known_without = lineage in MATURATION and not maturation and not MATURATION[lineage]
+    if not known_without and not {-1, 1} <= set(sets.values()):
         raise InputError(
             f"maturation: no early and late set for lineage {lineage!r}; it would be a mapping of "
-            f"set to -1 or 1, and has a default for {', '.join(MATURATION)}"
+            f"set to -1 or 1, and has a default for {', '.join(filter(MATURATION.get, MATURATION))}"
         )
     return sets
 
@@ -218,6 +222,12 @@ def maturation_refusal(
     genes: Mapping[str, Sequence[str]], stages: Mapping[str, int]
 ) -> Refusal | None:
     """Refuse cells in which maturation cannot be told."""
+    if not stages:
+        return Refusal(
+            "no_maturation_genes",
+            "There is no set of genes that tells how mature a cell of this lineage is, so nothing "
+            "could be adjusted for it.",
+        )
     for stage, word in ((-1, "early"), (1, "late")):
         names = [name for name, value in stages.items() if value == stage]
         count = len({gene for name in names for gene in genes.get(name, ())})

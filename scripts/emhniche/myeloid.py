@@ -16,7 +16,6 @@ import pandas as pd
 from emhniche.assessment import Assessment, Settings, assess
 from emhniche.gate import benjamini_hochberg
 from emhniche.lineage_cells import (
-    MATURATION,
     LineageCells,
     counts_refusal,
     covariate_genes,
@@ -124,8 +123,8 @@ def call_pathological(
         Columns of ``obs``, where there are such: a reference of another tissue or platform and arms
         that share no batch are refused, and sorted cells give no excess fraction.
     maturation
-        Sets that are early (-1) and late (1) in the lineage's maturation. Neutrophils and
-        monocytes/macrophages have a default.
+        Sets that are early (-1) and late (1) in the lineage's maturation. Neutrophils,
+        monocytes/macrophages and HSPC have a default.
     inflamed
         Genes known to rise in inflammation alone (learned elsewhere); they are taken out, beside
         those that rise in the inflammation-control arm.
@@ -191,6 +190,7 @@ def call_myeloid(
     signatures: pd.DataFrame,
     *,
     names: Sequence[str],
+    lineages: Sequence[str],
     q: float,
     mode: str,
     n_random: int,
@@ -211,6 +211,8 @@ def call_myeloid(
         Gene sets of the run's species.
     names
         Sets to score.
+    lineages
+        Lineages to look at, of those in :data:`emhniche.lineage_cells.MATURATION`.
     q, mode, n_random, min_cells, min_donors, seed
         As in :func:`call_pathological`.
 
@@ -231,7 +233,7 @@ def call_myeloid(
     assessed, parts = [], {}
     for (dataset, tissue), group in obs.groupby(["dataset", "tissue"], sort=True):
         measured = cells.varm[MEASURED][dataset].to_numpy(dtype=bool)
-        for lineage in MATURATION:
+        for lineage in lineages:
             # in the order that the cells are gathered in, so that counts are copied once
             of_lineage = group[group["lineage"] == lineage].sort_index()
             part = cells[of_lineage.index, measured]

@@ -41,6 +41,9 @@ CLUSTER_COLUMNS = [
     "marker_units",
 ]
 
+CLUSTER = ["dataset", "tissue", "lineage", "cluster"]
+"""Columns that name a cluster."""
+
 Place = tuple[str, str, str]
 
 
@@ -175,12 +178,20 @@ def _refused(refusals: Sequence[Refusal]) -> dict:
 
 
 def _conclude(table: pd.DataFrame) -> pd.DataFrame:
-    """Adjust both tests over all clusters and signatures of the run, and decide on each row.
+    """Adjust both tests over the run, and decide on each row.
 
-    A cluster that only one test could be made of counts in that test's family.
+    Composition is adjusted over all clusters. A signature is asked only of clusters that cases hold
+    more of, and adjusted over these and all signatures: adjusted over all clusters, no programme
+    could be shown with four donors an arm.
     """
-    for name in ("composition", "signature"):
-        table[f"{name}_q"] = benjamini_hochberg(table[f"{name}_p"].to_numpy(float))
+    clusters = table.drop_duplicates(CLUSTER)
+    adjusted = clusters[CLUSTER].assign(
+        composition_q=benjamini_hochberg(clusters["composition_p"].to_numpy(float))
+    )
+    table = table.drop(columns="composition_q").merge(adjusted, on=CLUSTER, how="left")
+    more = (table["status"] == "tested") & (table["composition_q"] <= ALPHA)
+    asked = table["signature_p"].where(more).to_numpy(float)
+    table = table.assign(signature_q=benjamini_hochberg(asked))[CLUSTER_COLUMNS]
     text = table[["code", "reason"]].astype(object).assign(label="")
     for row in table[table["status"] == "tested"].itertuples():
         code, reason = _decide(row)
