@@ -72,7 +72,7 @@ def test_page_is_small_escaped_and_never_speaks_of_suppression(roots, state: str
 
 def test_names_of_donors_and_genes_are_shown_as_text(roots):
     text = section(roots["called"])
-    assert words.short(EVIL_DONOR, 20) in text
+    assert words.short(EVIL_DONOR, 16) in text
     assert f"{SCRIPT} (2 of 3 donors)" in text
 
 

@@ -291,13 +291,22 @@ def _myeloid(run: RunTables) -> list[Picture]:
     left = len(gates) - MAX_PLACES
     more = f" {words.plural(left, 'further place')} in gates.tsv." if left > 0 else ""
     which = "The signature that was called, else the first of the settings that has an answer."
+    marked = (
+        " Diamonds are called; a cell without a transcript of the signature never is."
+        if (gates["code"] == "called").any()
+        else " No cell was called."
+    )
+    tested = (
+        " The p-value is the one-sided t test between donors, adjusted over all gates of the run."
+        if gates["p"].notna().any()
+        else " Too few donors or genes for a test, so there is no p-value."
+    )
     return [
         picture(
             "myeloid",
             myeloid_figures.residuals(run),
             caption="How far each cell's signature score lies above what maturation, stress and "
-            f"depth explain, by arm. {which} Diamonds are called; a cell without a transcript of "
-            f"the signature never is.{more}",
+            f"depth explain, by arm. {which}{marked}{more}",
             tables=_sources("calls", "gates"),
             nothing="No myeloid cell could be scored against its maturation.",
         ),
@@ -305,8 +314,7 @@ def _myeloid(run: RunTables) -> list[Picture]:
             "myeloid-donors",
             myeloid_figures.exceedance(run),
             caption="Donors decide: share of each donor's cells above the naive 95th percentile, "
-            "by arm, and what came of the gate. The p-value is the one-sided t test between "
-            "donors, adjusted over all gates of the run.",
+            f"by arm, and what came of the gate.{tested}",
             tables=_sources("donors", "gates"),
             nothing="No donor has enough reference cells to be measured against.",
         ),

@@ -88,7 +88,8 @@ def residuals(run: RunTables) -> Figure | None:
             _residual_panel(axis, cells[cells["arm"] == arm], arm, gate)
         for axis in axes[len(here) :]:
             axis.set_visible(False)
-        axes[0].set_ylabel("residual (naive SD)")
+        naive = "" if words.is_missing(gate["naive_limit"]) else "naive "
+        axes[0].set_ylabel(f"residual ({naive}SD)")
     figure.supxlabel("maturation (late minus early sets, mean z)", fontsize=9)
     present = _fates(pd.concat(parts))
     handles = [Line2D([], [], linestyle="", **_line_style(CELLS[name])) for name in present]
@@ -120,7 +121,7 @@ def exceedance(run: RunTables) -> Figure | None:
     if not found:
         return None
     arms = [arm for arm in DONORS if any((donors["role"] == arm).any() for _, donors in found)]
-    height = 0.9 + (0.75 + 0.3 * len(arms)) * len(found)
+    height = 0.9 + (0.85 + 0.3 * len(arms)) * len(found)
     figure, axes = figures.new_figure(6.4, height, rows=len(found), sharex=True)
     for axis, (gate, donors) in zip(axes[:, 0], found, strict=True):
         _strip(axis, donors, arms)
@@ -129,12 +130,10 @@ def exceedance(run: RunTables) -> Figure | None:
     axes[-1, 0].set_xlabel("cells of the donor above the naive 95th percentile (%)")
     most = max(donors["exceedance"].max() for _, donors in found)
     axes[-1, 0].set_xlim(-0.02 * max(100 * most, 10), max(105 * most, 10))
-    handles = [Line2D([], [], linestyle="", **DONORS[arm]) for arm in arms]
-    handles += [
+    handles = [
         Line2D([], [], color=INK, linewidth=width, linestyle=style) for width, style in LINES
     ]
-    labels = [f"{ARMS[arm]} donor" for arm in arms] + ["mean of the arm", "5 %"]
-    figure.legend(handles, labels, loc="outside upper left", ncols=len(labels))
+    figure.legend(handles, ["mean of the arm", "5 %"], loc="outside upper left", ncols=2)
     return figure
 
 
@@ -170,8 +169,12 @@ def shared(run: RunTables) -> Figure | None:
         row[0].set_title(place, weight="normal", fontsize=9)
     for axis, name in zip(axes[-1], sets, strict=True):
         axis.set_xlabel(
-            f"cells above the naive 95th percentile\nof {CONFOUNDER_WORDS[name]} genes (%)"
+            f"{CONFOUNDER_WORDS[name]} genes: cells\nabove the naive 95th percentile (%)",
+            fontsize=8.5,
         )
+    shares = pd.concat([table[["called", "other"]] for _, table in found])
+    most = 100 * np.nanmax([0.1, shares.max().max()])
+    axes[-1, 0].set_xlim(-0.05 * most, 1.06 * most)
     handles = [
         Line2D([], [], linestyle="", marker="D", color="#D55E00", markeredgecolor=INK),
         Line2D([], [], linestyle="", marker="o", color="#6B7885", markerfacecolor="white"),
@@ -257,10 +260,10 @@ def _strip(axis: Axes, donors: pd.DataFrame, arms: Sequence[str]) -> None:
 def _gate_words(gate: pd.Series, *, dataset: bool) -> str:
     """Write what came of a gate, with its p-values, above its strip."""
     title = f"{words.capital(place_name(gate, dataset=dataset))}, {words.name(gate['signature'])}"
-    text = verdict(gate)
+    lines = [title, *textwrap.wrap(verdict(gate), 80)]
     if not words.is_missing(gate["p"]):
-        text += f" p {words.p_value(gate['p'])}, adjusted {words.p_value(gate['q'])}."
-    return "\n".join([title, *textwrap.wrap(text, 96)])
+        lines.append(f"p {words.p_value(gate['p'])}, adjusted {words.p_value(gate['q'])}")
+    return "\n".join(lines)
 
 
 def _overlap_panel(axis: Axes, table: pd.DataFrame, name: str) -> None:
@@ -276,11 +279,10 @@ def _overlap_panel(axis: Axes, table: pd.DataFrame, name: str) -> None:
         axis.plot(pair[1], place, "D", color="#D55E00", markeredgecolor=INK, markersize=5)
     counts = table.drop_duplicates("donor").set_index("donor").reindex(donors)
     labels = [
-        f"{words.short(donor, 20)} ({words.number(row['n_called'])} called, "
+        f"{words.short(donor, 16)} ({words.number(row['n_called'])} called, "
         f"{words.number(row['n_other'])} other)"
         for donor, row in counts.iterrows()
     ]
     axis.set_yticks(range(len(donors)), labels)
     axis.tick_params(axis="y", length=0)
     axis.set_ylim(-0.6, len(donors) - 0.4)
-    axis.set_xlim(left=-2)

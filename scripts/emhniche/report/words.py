@@ -69,7 +69,7 @@ STATUSES = {
         Status(
             "score_only",
             "score only",
-            "cells have a score, but too few reference donors stand behind it to call any of them",
+            "cells have a score, but too few donors or genes stand behind it to call any of them",
         ),
         Status(
             "described",
