@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import linalg, stats
 
 from emhniche.assessment import MIN_SUPPORTED, Settings
 from emhniche.gate import (
@@ -66,7 +66,8 @@ def cluster_cells(cells: LineageCells, *, seed: int) -> np.ndarray:
     chosen = sorted(np.argsort(-variance, kind="stable")[:N_GENES])
     z = _standard(cells, [names[i] for i in chosen])
     within = _within(z, code)
-    axes = np.linalg.eigh(within.T @ within)[1][:, -N_DIMENSIONS:]
+    span = [max(0, len(chosen) - N_DIMENSIONS), len(chosen) - 1]
+    axes = linalg.eigh(within.T @ within, subset_by_index=span)[1]
     graph = neighbor_graph(z @ axes, n_neighbors=N_NEIGHBORS, seed=seed)
     return leiden(graph, resolution=RESOLUTION, seed=seed, n_iterations=-1)
 
