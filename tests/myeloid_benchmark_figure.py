@@ -46,7 +46,7 @@ def draw(table: pd.DataFrame, path: str | Path) -> None:
             _curve(axes[row, column], table[table["varied"] == varied], metric)
             if row == 1:
                 axes[row, column].set_xlabel(LABELS[varied])
-        axes[row, 0].set_ylabel(f"{ROWS[metric]} (share)")
+        axes[row, 0].set_ylabel(ROWS[metric])
         axes[row, 0].set_ylim(0, 1 if metric == "sensitivity" else None)
     cohorts = table.loc[table["varied"].isin(LABELS), "cohorts"].max()
     figure.suptitle(
