@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from emhniche.io import write_table
+from emhniche.myeloid_clusters import CLUSTER_COLUMNS
 from emhniche.myeloid_tables import CALL_COLUMNS, DONOR_COLUMNS, GATE_COLUMNS
 from emhniche.subsets import SUBSET_COLUMNS
 from fake_names import SCRIPT
@@ -58,6 +59,29 @@ def write_myeloid(root: Path, cells: pd.DataFrame, rng: np.random.Generator, *, 
     write_table(pd.DataFrame(gates).reindex(columns=GATE_COLUMNS), root / "myeloid/gates.tsv")
     write_table(donors, root / "myeloid/donors.tsv")
     write_table(subsets, root / "myeloid/subsets.tsv")
+    clusters = [_cluster(name, state) for name in SIGNATURES]
+    write_table(
+        pd.DataFrame(clusters, columns=CLUSTER_COLUMNS).iloc[: 0 if state == "none" else None],
+        root / "myeloid/clusters.tsv",
+    )
+
+
+def _cluster(signature: str, state: str) -> dict:
+    """Return a cluster's row: claimed by the first signature, or one without a cluster."""
+    row = {"lineage": "neutrophil", "tissue": "spleen", "dataset": "d_spleen"}
+    row |= {"signature": signature, "status": "not_testable", "code": "no_reference_arm"}
+    row |= {"reason": "No cell here comes from a reference arm of naive donors."}
+    if state == "called":
+        claimed = signature == SIGNATURES[0]
+        row |= {"cluster": "4", "cells": 80, "share_reference": 0.01, "share_case": 0.2}
+        row |= {"composition_q": 0.001, "signature_effect": 4.0 if claimed else 0.1}
+        row |= {"signature_q": 0.002 if claimed else 0.8, "status": "tested"}
+        row |= {
+            "code": "claimed" if claimed else "no_signature_excess",
+            "markers": f"Cd84;{SCRIPT}",
+        }
+        row |= {"label": "MDSC-like (reactive)" if claimed else ""}
+    return row
 
 
 def _calls(

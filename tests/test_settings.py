@@ -131,6 +131,12 @@ def test_the_default_signatures_are_those_of_the_species(project):
     assert load().config["myeloid"]["signatures"] == ["M_MDSC"]
 
 
+def test_the_lineages_are_the_two_of_the_review_unless_chosen(project):
+    assert load().config["myeloid"]["lineages"] == ["neutrophil", "monocyte_macrophage"]
+    chosen = load(myeloid={"lineages": ["HSPC", "DC"]}).config["myeloid"]["lineages"]
+    assert chosen == ["HSPC", "DC"]
+
+
 def test_a_broken_gene_table_ends_the_run_before_it_starts(project):
     panel = (ROOT / "resources" / "panel.tsv").read_text(encoding="utf-8")
     Path("mine.tsv").write_text(panel.replace("\tligand\t", "\tligant\t", 1), encoding="utf-8")
@@ -171,6 +177,8 @@ def test_files_are_found_beside_the_snakefile(project):
         ({"registry": "absent.tsv"}, ["config: registry", "'absent.tsv' does not exist"]),
         ({"resources": {"panel": "p.tsv"}}, ["config: resources.panel", "'p.tsv' does not exist"]),
         ({"myeloid": {"signatures": ["M_MDCS"]}}, ["no mouse set 'M_MDCS'", "'M_MDSC'"]),
+        ({"myeloid": {"lineages": ["B"]}}, ["config: myeloid.lineages", "neutrophil"]),
+        ({"myeloid": {"lineages": []}}, ["config: myeloid.lineages"]),
         ({"seed": -1}, ["config: seed", "at least 0"]),
     ],
 )

@@ -37,6 +37,7 @@ PATHS = [
     "niche/ligand_receptor.tsv",
     "myeloid/calls.parquet",
     "myeloid/subsets.tsv",
+    "myeloid/clusters.tsv",
     "atlas.h5ad",
     "report/index.html",
     "provenance.json",

@@ -155,6 +155,7 @@ rule report:
         donors="<results>/myeloid/donors.tsv",
         gates="<results>/myeloid/gates.tsv",
         subsets="<results>/myeloid/subsets.tsv",
+        myeloid_clusters="<results>/myeloid/clusters.tsv",
         provenance="<results>/provenance.json",
     output:
         index=report(

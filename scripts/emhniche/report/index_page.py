@@ -166,6 +166,7 @@ def tables(run: RunTables, provenance: Mapping) -> dict[str, PageTable]:
         "ligand_receptor": niche_tables.ligand_receptor_table(run),
         "gates": niche_tables.gate_table(run),
         "subsets": niche_tables.subset_table(run),
+        "myeloid_clusters": niche_tables.myeloid_cluster_table(run),
         "inputs": index_tables.input_table(provenance),
     }
 

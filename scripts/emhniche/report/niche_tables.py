@@ -12,6 +12,7 @@ from emhniche.report.myeloid_findings import marker_words
 from emhniche.report.niche_figures import known, places
 from emhniche.report.page_tables import Column, PageTable
 from emhniche.report.tables import RunTables, contrast_titles
+from emhniche.verdict import ALPHA
 
 MAX_ROWS = 300
 """Rows of a long table on the page; the linked file holds all."""
@@ -222,6 +223,48 @@ def subset_table(run: RunTables) -> PageTable:
         columns,
         caption="Called cells of each gate, all of them and by state. A marker is higher than in "
         "uncalled cells of the same donors; the genes that the cells were called by are left out.",
+    )
+
+
+def myeloid_cluster_table(run: RunTables) -> PageTable:
+    """Return the clusters that cases hold more of, claimed ones first."""
+    table = run["myeloid_clusters"]
+    clusters = table[table["composition_q"].notna()]
+    more = clusters[(clusters["composition_q"] <= ALPHA) & (clusters["share_case"].notna())]
+    claimed = more["code"] == "claimed"
+    shown = more.loc[(~claimed).sort_values(kind="stable").index]
+    shown = shown.assign(
+        cluster=shown["cluster"].astype(float).map("{:.0f}".format),
+        markers=shown["markers"].fillna("").astype(str).str.replace(";", ", "),
+    )
+    place = ["lineage", "tissue", "dataset", "cluster"]
+    numbers = [len(part.drop_duplicates(place)) for part in (clusters, more, more[claimed])]
+    columns = [
+        Column("label", "Claim"),
+        Column("lineage", "Lineage"),
+        Column("tissue", "Tissue"),
+        Column("cluster", "Cluster", "text"),
+        Column("signature", "Signature", "text"),
+        Column("cells", "Cells", "count"),
+        Column("share_case", "Share, cases", "percent"),
+        Column("share_reference", "Share, reference", "percent"),
+        Column("composition_q", "q, share", "p"),
+        Column("signature_effect", "Residual", "signed"),
+        Column("signature_q", "q, signature", "p"),
+        Column("reason", "Why", "prose"),
+        Column("markers", "Markers", "prose"),
+        Column("status", "Status", "status"),
+    ]
+    return run_table(
+        run,
+        "myeloid_clusters",
+        shown,
+        columns,
+        caption=f"Clusters of a whole lineage: {words.number(numbers[0])} could be compared, cases "
+        f"hold more of {words.number(numbers[1])} (these are listed, by signature), "
+        f"{words.number(numbers[2])} carry a signature as well and are claimed. A claim is about "
+        "the cluster, not about any cell of it.",
+        searchable=True,
     )
 
 

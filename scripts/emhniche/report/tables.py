@@ -94,6 +94,13 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "subsets": ("myeloid/subsets.tsv", ("subset", "lineage", "tissue", "cells", "status")),
+    "myeloid_clusters": (
+        "myeloid/clusters.tsv",
+        (
+            *(*GATE, "cluster", "cells", "share_reference", "share_case", "composition_q"),
+            *("signature_effect", "signature_q", "status", "code", "reason", "label", "markers"),
+        ),
+    ),
 }
 """Name of a table -> its path below the results folder and the columns the pages lean on."""
 
