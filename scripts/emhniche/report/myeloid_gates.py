@@ -117,9 +117,9 @@ def gate_cells(run: RunTables, gate: Mapping) -> pd.DataFrame:
     """
     calls = run["calls"]
     mine = calls[(calls["lineage"] == gate["lineage"]) & (calls["signature"] == gate["signature"])]
-    here = run.cells[["tissue", "dataset", "donor", "arm"]].astype(object).fillna("").astype(str)
-    here = here[(here["tissue"] == gate["tissue"]) & (here["dataset"] == gate["dataset"])]
-    table = mine.set_index(CELL_ID).join(here[["donor", "arm"]], how="inner")
+    here = (run.cells["tissue"] == gate["tissue"]) & (run.cells["dataset"] == gate["dataset"])
+    named = run.cells.loc[here, ["donor", "arm"]].astype(object).fillna("").astype(str)
+    table = mine.set_index(CELL_ID).join(named, how="inner")
     return table.assign(called=table["pathological"].fillna(False).astype(bool))
 
 
