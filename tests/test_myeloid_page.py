@@ -189,7 +189,7 @@ def test_markers_say_how_many_donors_show_them_or_why_there_are_none():
     row = pd.Series({"markers": "A;B", "markers_per_unit": "A=4/4;B=3/4", "marker_units": 4})
     assert marker_words(row) == "A (4 of 4 donors) and B (3 of 4 donors)"
     none = pd.Series({"markers": np.nan, "markers_per_unit": np.nan, "marker_units": 4})
-    assert marker_words(none) == "none in 4 donors"
+    assert marker_words(none) == "none at a false discovery rate of 0.05 in 4 donors"
     assert marker_words(none.replace(4, 1)).startswith("not testable, 1 donor with 5 cells")
 
 

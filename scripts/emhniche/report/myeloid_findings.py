@@ -19,6 +19,7 @@ from emhniche.report.myeloid_gates import (
     why,
 )
 from emhniche.report.tables import RunTables
+from emhniche.subsets import MARKER_LEVEL, MIN_MARKER_CELLS, MIN_PAIRS
 
 ENDS = {
     "tested": "The gate stayed closed",
@@ -136,11 +137,12 @@ def marker_words(row: pd.Series) -> str:
         return words.join(f"{gene} ({share.replace('/', ' of ')} donors)" for gene, share in pairs)
     if words.is_missing(units):
         return words.MISSING if words.is_missing(row["markers"]) else str(row["markers"])
-    if units < 3:
+    if units < MIN_PAIRS:
         return (
-            f"not testable, {words.plural(units, 'donor')} with 5 cells on both sides, 3 are needed"
+            f"not testable, {words.plural(units, 'donor')} with {MIN_MARKER_CELLS} cells on both "
+            f"sides, {MIN_PAIRS} are needed"
         )
-    return f"none in {words.plural(units, 'donor')}"
+    return f"none at a false discovery rate of {MARKER_LEVEL:g} in {words.plural(units, 'donor')}"
 
 
 def _nothing_called(run: RunTables) -> Finding:
