@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import linalg, stats
+from scipy import linalg, sparse, stats
 
 from emhniche.assessment import MIN_SUPPORTED, Settings
 from emhniche.gate import (
@@ -62,13 +62,14 @@ def cluster_cells(cells: LineageCells, *, seed: int) -> np.ndarray:
     code = pd.factorize(library, sort=True)[0]
     names = sorted(g for g, n in cells.cells_with_gene.items() if n >= MIN_CLUSTER_CELLS)
     blocks = [names[i : i + N_GENES] for i in range(0, len(names), N_GENES)]
-    variance = np.concatenate([_within(_standard(cells, b), code).var(axis=0) for b in blocks])
-    chosen = sorted(np.argsort(-variance, kind="stable")[:N_GENES])
+    spread = np.concatenate([_spread(_standard(cells, block), code) for block in blocks])
+    chosen = sorted(np.argsort(-spread, kind="stable")[:N_GENES])
     z = _standard(cells, [names[i] for i in chosen])
-    within = _within(z, code)
+    sums, size = _sums(z, code)
+    within = (z.T @ z).astype(float) - sums.T @ (sums / size)
     span = [max(0, len(chosen) - N_DIMENSIONS), len(chosen) - 1]
-    axes = linalg.eigh(within.T @ within, subset_by_index=span)[1]
-    graph = neighbor_graph(z @ axes, n_neighbors=N_NEIGHBORS, seed=seed)
+    axes = linalg.eigh(within, subset_by_index=span)[1]
+    graph = neighbor_graph(z @ axes.astype(z.dtype), n_neighbors=N_NEIGHBORS, seed=seed)
     return leiden(graph, resolution=RESOLUTION, seed=seed, n_iterations=-1)
 
 
@@ -79,11 +80,17 @@ def _standard(cells: LineageCells, genes: Sequence[str]) -> np.ndarray:
     return standardised(counts, cells.depth, rates)
 
 
-def _within(values: np.ndarray, code: np.ndarray) -> np.ndarray:
-    """Return the differences from the mean of the cell's group."""
-    sums = np.zeros((code.max() + 1, values.shape[1]), dtype=np.float32)
-    np.add.at(sums, code, values)
-    return values - (sums / np.bincount(code)[:, None].astype(np.float32))[code]
+def _spread(values: np.ndarray, code: np.ndarray) -> np.ndarray:
+    """Return the sum of squares of each column around the means of the groups."""
+    sums, size = _sums(values, code)
+    return np.einsum("ij,ij->j", values, values, dtype=float) - (sums**2 / size).sum(axis=0)
+
+
+def _sums(values: np.ndarray, code: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sums of each group, groups x columns, and the sizes of the groups as a column."""
+    cells = np.arange(len(code))
+    member = sparse.csr_matrix((np.ones(len(code), np.float32), (code, cells)))
+    return (member @ values).astype(float), np.bincount(code)[:, None].astype(float)
 
 
 def compare_shares(table: pd.DataFrame, settings: Settings) -> pd.DataFrame | str:
