@@ -372,6 +372,19 @@ def test_an_unknown_arm_is_an_error():
         call(adata)
 
 
+def test_planted_progenitors_are_found_with_the_sets_of_their_own_lineage():
+    # the same cohort, whose early and late genes go by the names that HSPC are adjusted for
+    adata = simulate(Cohort(seed=1, **PLANTED))
+    adata.obs["lineage"] = "HSPC"
+    named = {"preNeu": "HSC_MPP", "matNeu": "GMP"}
+    sets = covariate_table().replace({"set": named})
+    answer = call(adata, lineage="HSPC", signatures=sets)
+    discovery, sensitivity = truth(adata, answer)
+    assert answer.gate["code"] == "called"
+    assert discovery <= 0.15
+    assert sensitivity >= 0.35
+
+
 def test_other_lineages_are_possible_with_their_own_maturation_sets():
     adata = simulate(Cohort(cells=50))
     adata.obs["lineage"] = "HSPC"

@@ -248,7 +248,7 @@ def _inflamed_genes(
     if not control.any() or control.all():
         return set(known), []
     donor = cells.obs["donor"].to_numpy()[rows]
-    change = inflammation_change(cells.of(genes)[rows], cells.depth[rows], donor, control)
+    change = inflammation_change(cells.of(genes, rows), cells.depth[rows], donor, control)
     rising = {g for g, value in zip(genes, change, strict=True) if value > INFLAMED}
     return rising | set(known), [g for g, v in zip(genes, change, strict=True) if np.isnan(v)]
 
@@ -376,7 +376,7 @@ def _test_sign(
     pool, membership = set_membership(sets)
     chosen_cells = result.cells.iloc[rows]
     effects = set_effects(
-        cells.of(pool)[rows],
+        cells.of(pool, rows),
         membership,
         [Covariate(c.name, c.counts[rows], c.stage) for c in covariates],
         cells.depth[rows],

@@ -5,7 +5,8 @@ not sorted, and how far its cells exceed the reference's cells of the lineage in
 random gene sets show in the same cluster stands beside the second.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -21,9 +22,15 @@ from emhniche.gate import (
 )
 from emhniche.lineage_cells import LineageCells
 from emhniche.moderation import moderated_test
-from emhniche.neighbors import leiden, neighbor_graph
+from emhniche.neighbors import leiden, names_by_size, nearest, shared_graph
 from emhniche.residual import Covariate, gene_rates, standardised
 from emhniche.witnesses import CASE, CONTROL, REFERENCE
+
+MAX_CELLS = 20_000
+"""Cells that are clustered; further ones join the cluster of their nearest neighbours."""
+
+GENES_AT_ONCE = 100
+"""Genes whose counts are dense together."""
 
 N_GENES, N_DIMENSIONS, N_NEIGHBORS, RESOLUTION = 1000, 10, 15, 1.0
 """Genes that vary most, their principal components, neighbours of a cell, resolution of Leiden."""
@@ -60,17 +67,91 @@ def cluster_cells(cells: LineageCells, *, seed: int) -> np.ndarray:
     """
     library = cells.obs["donor"].astype(str) + " " + cells.obs["batch"].astype(str)
     code = pd.factorize(library, sort=True)[0]
+    rows = spread_sample(code, MAX_CELLS)
+    space = _find_space(cells.take(rows), code[rows])
+    points = space.place(cells, rows)
+    graph = shared_graph(points, n_neighbors=N_NEIGHBORS)
+    own = leiden(graph, resolution=RESOLUTION, seed=seed)
+    if len(rows) == len(code):
+        return own
+    found = np.empty(len(code), dtype=object)
+    found[rows] = own
+    others = np.setdiff1d(np.arange(len(code)), rows)
+    found[others] = _nearest_cluster(space.place(cells, others), points, own)
+    return names_by_size(found.astype(int))
+
+
+def spread_sample(code: np.ndarray, most: int) -> np.ndarray:
+    """Choose cells so that no library has more than it must: small ones keep all of theirs.
+
+    Parameters
+    ----------
+    code
+        Library of each cell, as integers from 0.
+    most
+        How many cells at most.
+
+    Returns
+    -------
+    numpy.ndarray
+        Positions of the chosen cells, rising; all where there are no more than `most`. Within a
+        library they are evenly spaced.
+    """
+    size = np.bincount(code)
+    if size.sum() <= most:
+        return np.arange(len(code))
+    quota, left = np.zeros(len(size), dtype=int), most
+    for rank, library in enumerate(np.argsort(size, kind="stable")):
+        quota[library] = min(size[library], left // (len(size) - rank))
+        left -= quota[library]
+    chosen = []
+    for library, many in enumerate(quota):
+        own = np.flatnonzero(code == library)
+        chosen.append(own[np.linspace(0, len(own), many, endpoint=False).astype(int)])
+    return np.sort(np.concatenate(chosen))
+
+
+@dataclass(frozen=True)
+class _Space:
+    """Genes with their rates, and axes (genes x dimensions): where a cell lies among others."""
+
+    genes: list[str]
+    rates: np.ndarray
+    axes: np.ndarray
+
+    def place(self, cells: LineageCells, rows: np.ndarray) -> np.ndarray:
+        """Return the cells `rows` x dimensions, float32; the counts of some genes at a time."""
+        points = np.zeros((len(rows), self.axes.shape[1]), dtype=np.float32)
+        for start in range(0, len(self.genes), GENES_AT_ONCE):
+            some = slice(start, start + GENES_AT_ONCE)
+            counts = cells.of(self.genes[some], rows)
+            points += standardised(counts, cells.depth[rows], self.rates[some]) @ self.axes[some]
+        return points
+
+
+def _find_space(cells: LineageCells, code: np.ndarray) -> _Space:
+    """Choose the genes that vary most within libraries, and their principal components."""
     names = sorted(g for g, n in cells.cells_with_gene.items() if n >= MIN_CLUSTER_CELLS)
     blocks = [names[i : i + N_GENES] for i in range(0, len(names), N_GENES)]
     spread = np.concatenate([_spread(_standard(cells, block), code) for block in blocks])
-    chosen = sorted(np.argsort(-spread, kind="stable")[:N_GENES])
-    z = _standard(cells, [names[i] for i in chosen])
+    chosen = [names[i] for i in sorted(np.argsort(-spread, kind="stable")[:N_GENES])]
+    z = _standard(cells, chosen)
     sums, size = _sums(z, code)
     within = (z.T @ z).astype(float) - sums.T @ (sums / size)
     span = [max(0, len(chosen) - N_DIMENSIONS), len(chosen) - 1]
     axes = linalg.eigh(within, subset_by_index=span)[1]
-    graph = neighbor_graph(z @ axes.astype(z.dtype), n_neighbors=N_NEIGHBORS, seed=seed)
-    return leiden(graph, resolution=RESOLUTION, seed=seed, n_iterations=-1)
+    rates = gene_rates(cells.of(chosen), cells.depth, np.ones(len(z)))
+    return _Space(chosen, rates, axes.astype(z.dtype))
+
+
+def _nearest_cluster(points: np.ndarray, clustered: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Return the commonest cluster among the nearest clustered cells; of equals, the larger."""
+    number = own.astype(int)
+    near = number[nearest(points, N_NEIGHBORS, among=clustered)]
+    votes = np.zeros((len(points), number.max() + 1), dtype=np.int16)
+    for column in near.T:
+        votes[np.arange(len(points)), column] += 1
+    return votes.argmax(axis=1)
 
 
 def _standard(cells: LineageCells, genes: Sequence[str]) -> np.ndarray:
@@ -154,55 +235,62 @@ def _more(
     return effect, p
 
 
-def compare_residuals(table: pd.DataFrame, cluster: str, settings: Settings) -> dict:
-    """Test whether a cluster's cells carry more of a signature than the reference's cells do.
+def compare_residuals(table: pd.DataFrame, settings: Settings) -> dict[str, dict]:
+    """Test of each cluster whether its cells carry more of a signature than the reference's do.
 
     Parameters
     ----------
     table
         One row a cell: ``donor``, ``role``, ``cluster``, ``residual``, ``supported``.
-    cluster
-        The cluster.
     settings
         ``min_donors`` is what an arm needs.
 
     Returns
     -------
-    dict
-        ``signature_effect`` (mean residual of the cluster's supported cells over case donors, less
-        that of all supported cells of the lineage over reference donors), one-sided ``signature_p``
-        (Welch) and ``signature_control_p`` against inflamed donors; or ``code`` and ``reason``.
+    dict of dict
+        For each cluster ``signature_effect`` (mean residual of the cluster's supported cells over
+        case donors, less that of all supported cells of the lineage over reference donors),
+        one-sided ``signature_p`` (Welch) and ``signature_control_p`` against inflamed donors; or
+        ``code`` and ``reason``.
     """
-    case = table[(table["cluster"] == cluster) & (table["role"] == CASE)]
-    if len(case) and case["supported"].mean() < MIN_SUPPORTED:
+    case = table[table["role"] == CASE]
+    supported = case["supported"].astype(float).groupby(case["cluster"]).mean()
+    inside = case[case["supported"]].groupby(["cluster", "donor"])["residual"].agg(["mean", "size"])
+    inside = inside.loc[inside["size"] >= MIN_CLUSTER_CELLS, "mean"]
+    whole = {arm: lineage_means(table, arm) for arm in (REFERENCE, CONTROL)}
+    return {
+        name: _compare_cluster(
+            supported.get(name, 1.0),
+            inside[inside.index.get_level_values("cluster") == name].to_numpy(),
+            whole,
+            settings,
+        )
+        for name in sorted(set(table["cluster"]))
+    }
+
+
+def _compare_cluster(
+    supported: float, values: np.ndarray, whole: Mapping[str, pd.Series], settings: Settings
+) -> dict:
+    """Test the means of one cluster in case donors against the lineage's in other donors."""
+    if supported < MIN_SUPPORTED:
         return {
             "code": "case_unsupported",
             "reason": "Most case cells of the cluster lie outside the maturation of the reference "
             "cells, so nothing says how they would score if healthy.",
         }
-    values = cluster_means(table, cluster)
     if len(values) < settings.min_donors:
         return {
             "code": "too_few_case_donors",
             "reason": f"{len(values)} case donors have {MIN_CLUSTER_CELLS} cells of the cluster, "
             f"{settings.min_donors} are needed to see how donors differ.",
         }
-    found = {}
+    found = {"signature_effect": float(values.mean() - whole[REFERENCE].mean())}
     for arm, name in ((REFERENCE, "signature_p"), (CONTROL, "signature_control_p")):
-        lineage = lineage_means(table, arm)
-        if len(lineage) >= settings.min_donors:
-            found[name] = float(
-                stats.ttest_ind(values, lineage, equal_var=False, alternative="greater").pvalue
-            )
-    effect = float(values.mean() - lineage_means(table, REFERENCE).mean())
-    return found | {"signature_effect": effect}
-
-
-def cluster_means(table: pd.DataFrame, cluster: str) -> pd.Series:
-    """Return the mean residual of the cluster's cells in each case donor that has enough."""
-    chosen = (table["cluster"] == cluster) & (table["role"] == CASE) & table["supported"]
-    by_donor = table.loc[chosen, "residual"].groupby(table.loc[chosen, "donor"])
-    return by_donor.mean()[by_donor.size() >= MIN_CLUSTER_CELLS]
+        if len(whole[arm]) >= settings.min_donors:
+            tested = stats.ttest_ind(values, whole[arm], equal_var=False, alternative="greater")
+            found[name] = float(tested.pvalue)
+    return found
 
 
 def lineage_means(table: pd.DataFrame, arm: str) -> pd.Series:
@@ -253,7 +341,7 @@ def random_bars(
     chosen = table.iloc[rows]
     weights = np.array([_effect_weights(chosen, cluster) for cluster in clusters])
     residuals = set_residuals(
-        cells.of(pool)[rows],
+        cells.of(pool, rows),
         membership,
         [Covariate(c.name, c.counts[rows], c.stage) for c in covariates],
         cells.depth[rows],

@@ -20,8 +20,8 @@ from emhniche.residual import (
     covariate_design,
     fit_scatter,
     gene_rates,
+    set_scores,
     standardisation,
-    standardised,
     weighted_quantile,
 )
 
@@ -234,11 +234,10 @@ def set_residuals(
     design = covariate_design(covariates, depth, rows, weights)
     centre, scale = standardisation(design[rows], weights)
     design = ((design - centre) / scale).astype(np.float32)
-    z = standardised(counts, depth, rates)
-    share = (membership / membership.sum(axis=0)).astype(np.float32)
-    for start in range(0, share.shape[1], SETS_AT_ONCE):
+    every = set_scores(counts, depth, rates, membership)
+    for start in range(0, every.shape[1], SETS_AT_ONCE):
         some = slice(start, start + SETS_AT_ONCE)
-        scores = z @ share[:, some]
+        scores = every[:, some]
         yield some, fit_scatter(design[rows], scores[rows], weights).residual(scores, design)
 
 

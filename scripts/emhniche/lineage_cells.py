@@ -71,10 +71,16 @@ class LineageCells:
         totals = np.asarray(self.counts.sum(axis=0), dtype=float).ravel()
         return dict(zip(self.genes, (totals / totals.sum()).tolist(), strict=True))
 
-    def of(self, genes: Sequence[str]) -> np.ndarray:
-        """Return the counts of measured `genes`, cells x genes, dense float32."""
+    def take(self, rows: np.ndarray) -> "LineageCells":
+        """Return the cells at the positions `rows`."""
+        return LineageCells(self.obs.iloc[rows], self.counts[rows], self.genes)
+
+    def of(self, genes: Sequence[str], rows: np.ndarray | None = None) -> np.ndarray:
+        """Return the counts of measured `genes`, cells (all, or `rows`) x genes, dense float32."""
         positions = [self.genes[gene] for gene in genes]
-        return self.counts[:, positions].toarray().astype(np.float32, copy=False)
+        chosen = self.counts[:, positions]
+        chosen = chosen if rows is None else chosen[rows]
+        return chosen.toarray().astype(np.float32, copy=False)
 
 
 def read_obs(

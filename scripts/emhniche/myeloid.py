@@ -25,7 +25,7 @@ from emhniche.lineage_cells import (
     read_obs,
     run_obs,
 )
-from emhniche.myeloid_clusters import find_clusters
+from emhniche.myeloid_clusters import conclude_clusters, find_clusters
 from emhniche.myeloid_tables import (
     CALL_COLUMNS,
     DONOR_COLUMNS,
@@ -168,7 +168,7 @@ def call_pathological(
     obs = read_obs(adata, lineage, lineage_column, columns)
     name, genes = _signature(signature, signatures)
     result = _assess_lineage(
-        adata[obs.index],
+        _gather(adata[obs.index], obs, lineage),
         obs,
         lineage,
         {name: genes},
@@ -230,14 +230,12 @@ def call_myeloid(
     settings = Settings(q, mode, n_random, min_cells, min_donors, seed)
     obs = run_obs(cells, annotation)
     wanted = {name: positive_genes(signatures, name) for name in names}
-    assessed, parts = [], {}
+    assessed, compared, clusters = [], {}, []
     for (dataset, tissue), group in obs.groupby(["dataset", "tissue"], sort=True):
         measured = cells.varm[MEASURED][dataset].to_numpy(dtype=bool)
         for lineage in lineages:
             # in the order that the cells are gathered in, so that counts are copied once
             of_lineage = group[group["lineage"] == lineage].sort_index()
-            part = cells[of_lineage.index, measured]
-            parts[dataset, tissue, lineage] = part
             elsewhere = reference_elsewhere(
                 obs[obs["lineage"] == lineage],
                 of_lineage,
@@ -245,19 +243,22 @@ def call_myeloid(
                 tissue=tissue,
                 min_cells=min_cells,
             )
+            gathered = _gather(cells[of_lineage.index, measured], of_lineage, lineage)
             results = _assess_lineage(
-                part, of_lineage, lineage, wanted, signatures, settings, elsewhere=elsewhere
+                gathered, of_lineage, lineage, wanted, signatures, settings, elsewhere=elsewhere
             )
             key = {"lineage": lineage, "tissue": tissue, "dataset": dataset}
             assessed += [(key | {"signature": name}, one) for name, one in results.items()]
+            clusters += find_clusters(key, gathered, results, signatures, settings)
+            if any(not one.refusals for one in results.values()):
+                compared[dataset, tissue, lineage] = gathered
     calls, donors, gates = _conclude(assessed, settings)
-    subsets = find_subsets(assessed, calls, gates, parts, signatures)
-    clusters = find_clusters(assessed, parts, obs, signatures, settings)
-    return MyeloidTables(calls, donors, gates, subsets, clusters)
+    subsets = find_subsets(assessed, calls, gates, compared, signatures)
+    return MyeloidTables(calls, donors, gates, subsets, conclude_clusters(clusters))
 
 
 def _assess_lineage(
-    part: ad.AnnData,
+    cells: LineageCells | Refusal,
     obs: pd.DataFrame,
     lineage: str,
     wanted: Mapping[str, Sequence[str]],
@@ -269,9 +270,8 @@ def _assess_lineage(
     aliases: Mapping[str, str] | None = None,
     elsewhere: Refusal | None = None,
 ) -> dict[str, Assessment]:
-    """Assess cells of one lineage by several signatures; the counts are gathered once."""
+    """Assess cells of one lineage by several signatures."""
     stages = maturation_sets(lineage, maturation)
-    cells = _gather(part, obs, lineage)
     if isinstance(cells, Refusal):
         return {name: _unscored(obs, settings, cells) for name in wanted}
     covariates = covariate_genes(signatures, stages, cells.genes)

@@ -8,7 +8,6 @@ a cluster that both is claimed. The claim is about the cluster: it calls no sing
 
 from collections.abc import Mapping, Sequence
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 
@@ -20,15 +19,14 @@ from emhniche.cluster_evidence import (
     compare_shares,
     random_bars,
 )
+from emhniche.donor_markers import donor_markers, sum_by_donor
 from emhniche.gate import benjamini_hochberg
 from emhniche.lineage_cells import (
     LineageCells,
     build_covariates,
     covariate_genes,
-    gather,
     maturation_sets,
 )
-from emhniche.subsets import donor_markers
 from emhniche.verdict import ALPHA
 from emhniche.witnesses import Refusal
 
@@ -44,26 +42,24 @@ CLUSTER_COLUMNS = [
 CLUSTER = ["dataset", "tissue", "lineage", "cluster"]
 """Columns that name a cluster."""
 
-Place = tuple[str, str, str]
-
 
 def find_clusters(
-    assessed: Sequence[tuple[dict, Assessment]],
-    parts: Mapping[Place, ad.AnnData],
-    obs: pd.DataFrame,
+    place: Mapping[str, str],
+    cells: LineageCells | Refusal,
+    results: Mapping[str, Assessment],
     signatures: pd.DataFrame,
     settings: Settings,
-) -> pd.DataFrame:
-    """Cluster the cells of every lineage that could be compared, and test each cluster.
+) -> list[dict]:
+    """Cluster the cells of a lineage that could be compared, and test each cluster.
 
     Parameters
     ----------
-    assessed
-        Key (``dataset``, ``tissue``, ``lineage``, ``signature``) and assessment of each gate.
-    parts
-        Cells of each dataset, tissue and lineage, raw counts.
-    obs
-        ``donor``, ``arm`` and ``enrichment`` of every cell of the run.
+    place
+        ``dataset``, ``tissue`` and ``lineage``.
+    cells
+        Its cells.
+    results
+        Assessment of each signature.
     signatures
         Gene sets, for the sets that scores are adjusted for.
     settings
@@ -71,31 +67,24 @@ def find_clusters(
 
     Returns
     -------
-    pandas.DataFrame
-        The columns of `CLUSTER_COLUMNS`, which ``docs/myeloid.md`` explains: a row a cluster and
-        signature, or one row without a cluster where nothing could be compared.
+    list of dict
+        A row a cluster and signature, or one row without a cluster where nothing could be compared;
+        :func:`conclude_clusters` makes a table of the rows of a run.
 
     References
     ----------
     Phipson B et al. (2022) doi:10.1093/bioinformatics/btac582 (moderated tests of composition);
     Traag VA et al. (2019) doi:10.1038/s41598-019-41695-z (Leiden).
     """
-    places: dict[Place, dict[str, Assessment]] = {}
-    for key, result in assessed:
-        place = (key["dataset"], key["tissue"], key["lineage"])
-        places.setdefault(place, {})[key["signature"]] = result
-    rows = []
-    for place, results in places.items():
-        passed = {name: one for name, one in results.items() if not one.refusals}
-        found = {}
-        if passed:
-            part = parts[place]
-            cells = gather(part.X, part.var_names.tolist(), obs.loc[part.obs_names])
-            found = _test_place(cells, place[2], passed, signatures, settings)
-        for name, one in results.items():
-            own = {"dataset": place[0], "tissue": place[1], "lineage": place[2], "signature": name}
-            rows += [own | row for row in found.get(name) or [_refused(one.refusals)]]
-    return _conclude(pd.DataFrame(rows, columns=CLUSTER_COLUMNS))
+    passed = {name: one for name, one in results.items() if not one.refusals}
+    found = {}
+    if passed:
+        found = _test_place(cells, place["lineage"], passed, signatures, settings)
+    return [
+        {**place, "signature": name, **row}
+        for name, one in results.items()
+        for row in found.get(name) or [_refused(one.refusals)]
+    ]
 
 
 def _test_place(
@@ -119,7 +108,8 @@ def _test_place(
     rows = {}
     for name, result in passed.items():
         own = table.join(result.cells[["residual", "supported"]])
-        tested = [one | compare_residuals(own, one["cluster"], settings) for one in described]
+        found = compare_residuals(own, settings)
+        tested = [one | found[one["cluster"]] for one in described]
         rows[name] = [_first_reason(one, row) for one, row in zip(described, tested, strict=True)]
         likely = [r for r in rows[name] if r["status"] == "tested" and _strong(r)]
         if likely:
@@ -141,14 +131,15 @@ def _describe(cells: LineageCells, table: pd.DataFrame, settings: Settings) -> l
     """Return what each cluster is and how frequent it is, whatever the signature."""
     composition = compare_shares(table, settings)
     genes, donor = np.array(list(cells.genes)), table["donor"].to_numpy(dtype=str)
-    known = (table["role"] != "").to_numpy()
+    number = table["cluster"].astype(int)
+    known = number.where(table["role"] != "", -1).to_numpy()
+    sums = sum_by_donor(cells.counts, genes, donor, known, number.max() + 1)
     role = table.drop_duplicates("donor")["role"]
     donors = {f"{word}_donors": int((role == arm).sum()) for arm, word in SHORT.items()}
     rows = []
-    for name in sorted(set(table["cluster"]), key=int):
-        inside = (table["cluster"] == name).to_numpy()
-        row = donors | {"cluster": name, "cells": int(inside.sum())}
-        row |= donor_markers(cells.counts, genes, donor, inside & known, ~inside & known)
+    for i, size in enumerate(np.bincount(number)):
+        name = str(i)
+        row = donors | {"cluster": name, "cells": int(size)} | donor_markers(sums, i)
         row |= {"status": "tested", "code": "", "reason": ""}
         if isinstance(composition, str):
             row |= {"status": "not_identifiable", "code": "sorted", "reason": composition}
@@ -177,13 +168,24 @@ def _refused(refusals: Sequence[Refusal]) -> dict:
     return {"cluster": "", "status": "not_testable", "code": refusals[0].code, "reason": reason}
 
 
-def _conclude(table: pd.DataFrame) -> pd.DataFrame:
+def conclude_clusters(rows: Sequence[Mapping]) -> pd.DataFrame:
     """Adjust both tests over the run, and decide on each row.
 
     Composition is adjusted over all clusters. A signature is asked only of clusters that cases hold
     more of, and adjusted over these and all signatures: adjusted over all clusters, no programme
     could be shown with four donors an arm.
+
+    Parameters
+    ----------
+    rows
+        What :func:`find_clusters` returned for every lineage of the run.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `CLUSTER_COLUMNS`, which ``docs/myeloid.md`` explains.
     """
+    table = pd.DataFrame(rows, columns=CLUSTER_COLUMNS)
     clusters = table.drop_duplicates(CLUSTER)
     adjusted = clusters[CLUSTER].assign(
         composition_q=benjamini_hochberg(clusters["composition_p"].to_numpy(float))

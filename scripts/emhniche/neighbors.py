@@ -123,10 +123,22 @@ def leiden(
         flavor="igraph",
         directed=False,
     )
-    return _names_by_size(cells.obs["leiden"].astype(int).to_numpy())
+    return names_by_size(cells.obs["leiden"].astype(int).to_numpy())
 
 
-def _names_by_size(membership: np.ndarray) -> np.ndarray:
+def names_by_size(membership: np.ndarray) -> np.ndarray:
+    """Name clusters by size.
+
+    Parameters
+    ----------
+    membership
+        Cluster of each cell, integers from 0.
+
+    Returns
+    -------
+    numpy.ndarray
+        One name a cell: ``"0"`` is the largest, ties go by the first cell.
+    """
     groups, first, size = np.unique(membership, return_index=True, return_counts=True)
     order = groups[np.lexsort((first, -size))]
     name = np.empty(groups.max() + 1, dtype=int)

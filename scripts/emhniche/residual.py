@@ -29,6 +29,9 @@ MIN_SPREAD = 0.5
 ROOT_HALF_PI = float(np.sqrt(np.pi / 2))
 """Standard deviations in a mean absolute deviation of a normal variable."""
 
+CELLS_AT_ONCE = 10_000
+"""Cells whose deviations are in memory together."""
+
 SUPPORT = (0.01, 0.99)
 """Maturation outside this range of the calibration cells is unsupported."""
 
@@ -147,8 +150,12 @@ def standardised(counts: np.ndarray, depth: np.ndarray, rates: np.ndarray) -> np
     numpy.ndarray
         Cells x genes, float32, within +-5.
     """
-    mean = np.multiply.outer(depth, rates).astype(np.float32)
-    deviation = (counts - mean) / np.sqrt(mean + np.float32(DISPERSION) * mean * mean)
+    mean = np.multiply.outer(depth.astype(np.float32), rates.astype(np.float32))
+    deviation = np.subtract(counts, mean, dtype=np.float32)
+    spread = np.multiply(mean, np.float32(DISPERSION))
+    spread += 1
+    spread *= mean
+    deviation /= np.sqrt(spread, out=spread)
     return np.clip(deviation, -CLIP, CLIP, out=deviation)
 
 
@@ -288,9 +295,34 @@ def ridge(design: np.ndarray, response: np.ndarray, weights: np.ndarray) -> np.n
     return np.vstack([intercept, slopes])
 
 
+def set_scores(
+    counts: np.ndarray, depth: np.ndarray, rates: np.ndarray, membership: np.ndarray
+) -> np.ndarray:
+    """Return each cell's mean deviation over the genes of each set.
+
+    Parameters
+    ----------
+    counts, depth, rates
+        As for :func:`standardised`.
+    membership
+        Genes x sets, 1 where the gene is in the set.
+
+    Returns
+    -------
+    numpy.ndarray
+        Cells x sets, float32; the deviations are held for some cells at a time.
+    """
+    share = (membership / membership.sum(axis=0)).astype(np.float32)
+    scores = np.empty((len(counts), share.shape[1]), dtype=np.float32)
+    for start in range(0, len(counts), CELLS_AT_ONCE):
+        some = slice(start, start + CELLS_AT_ONCE)
+        np.matmul(standardised(counts[some], depth[some], rates), share, out=scores[some])
+    return scores
+
+
 def weighted_quantile(values: np.ndarray, weights: np.ndarray, level: float) -> float:
     """Return the smallest value whose cumulative weight reaches `level` of the total."""
-    order = np.argsort(values, kind="stable")
+    order = np.argsort(values)  # equal values may stand in any order: the result is one of them
     cumulative = np.cumsum(weights[order])
     position = np.searchsorted(cumulative, level * cumulative[-1] * (1 - 1e-12))
     return float(values[order[min(position, len(values) - 1)]])

@@ -5,15 +5,14 @@ as units, and compared between an extramedullary site and the marrow of the same
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-import anndata as ad
 import numpy as np
 import pandas as pd
-from scipy import sparse, stats
 
 from emhniche.assessment import Assessment
-from emhniche.gate import benjamini_hochberg
-from emhniche.lineage_cells import CONFOUNDERS, positive_genes
+from emhniche.donor_markers import donor_markers, sum_by_donor
+from emhniche.lineage_cells import CONFOUNDERS, LineageCells, positive_genes
 from emhniche.residual import balanced_weights, gene_rates, standardised
 from emhniche.verdict import label
 from emhniche.witnesses import CASE, REFERENCE
@@ -33,20 +32,12 @@ ACTIVATED = 0.95
 """A cell is activated when its immediate-early or interferon score exceeds this quantile of naive
 cells."""
 
-MIN_MARKER_CELLS = 5
-"""Cells inside and outside the subset that a donor needs to tell its markers."""
-
-MIN_PAIRS = 3
-"""Donors needed for a p-value on paired differences."""
-
-MARKER_LEVEL, MARKER_CHANGE, MAX_MARKERS = 0.05, 0.5, 10
-
 
 def find_subsets(
     assessed: Sequence[tuple[dict, Assessment]],
     calls: pd.DataFrame,
     gates: pd.DataFrame,
-    parts: Mapping[tuple[str, str, str], ad.AnnData],
+    parts: Mapping[tuple[str, str, str], LineageCells],
     signatures: pd.DataFrame,
 ) -> pd.DataFrame:
     """Describe the called cells of every gate that called any.
@@ -60,7 +51,7 @@ def find_subsets(
     gates
         One row a gate, in the order of `assessed`.
     parts
-        Cells of each dataset, tissue and lineage, raw counts.
+        Cells of each dataset, tissue and lineage that could be compared.
     signatures
         Gene sets; immediate-early and interferon genes tell activation.
 
@@ -76,6 +67,8 @@ def find_subsets(
         if result.refusals:
             continue
         place = (key["dataset"], key["tissue"], key["lineage"])
+        # cells without a count have no score and are never called
+        result = replace(result, cells=result.cells.loc[parts[place].obs.index])
         mine = called_cells[called_cells["signature"] == key["signature"]]["cell_id"]
         called = result.cells.index.isin(mine)
         state = cell_states(result, parts[place], signatures) if called.any() else None
@@ -97,7 +90,7 @@ def find_subsets(
     return pd.DataFrame(rows, columns=SUBSET_COLUMNS)
 
 
-def cell_states(result: Assessment, part: ad.AnnData, signatures: pd.DataFrame) -> np.ndarray:
+def cell_states(result: Assessment, part: LineageCells, signatures: pd.DataFrame) -> np.ndarray:
     """Name the state of each cell of an assessment.
 
     Parameters
@@ -105,7 +98,7 @@ def cell_states(result: Assessment, part: ad.AnnData, signatures: pd.DataFrame) 
     result
         The assessment.
     part
-        The same cells, raw counts.
+        The same cells.
     signatures
         Gene sets.
 
@@ -120,15 +113,13 @@ def cell_states(result: Assessment, part: ad.AnnData, signatures: pd.DataFrame) 
     thirds = np.quantile(cells.loc[naive, "maturation"], [1 / 3, 2 / 3])
     names = np.array(["immature", "intermediate", "mature"], dtype=object)
     state = names[np.searchsorted(thirds, cells["maturation"].to_numpy())]
-    part = part[cells.index]
-    depth = np.maximum(np.asarray(part.X.sum(axis=1), dtype=float).ravel(), 1.0)
     weights = balanced_weights(cells.loc[naive, "donor"].to_numpy(dtype=str))
     for name in CONFOUNDERS:
-        genes = [gene for gene in positive_genes(signatures, name) if gene in part.var_names]
+        genes = [gene for gene in positive_genes(signatures, name) if gene in part.genes]
         if genes:
-            counts = _dense(part[:, genes].X)
-            rates = gene_rates(counts[naive], depth[naive], weights)
-            score = standardised(counts, depth, rates).mean(axis=1)
+            counts = part.of(genes)
+            rates = gene_rates(counts[naive], part.depth[naive], weights)
+            score = standardised(counts, part.depth, rates).mean(axis=1)
             state[score > np.quantile(score[naive], ACTIVATED)] = "activated"
     return state
 
@@ -162,62 +153,8 @@ def _describe(result: Assessment, inside: np.ndarray, gate: tuple) -> dict:
     }
 
 
-def donor_markers(
-    counts: sparse.spmatrix,
-    genes: np.ndarray,
-    donor: np.ndarray,
-    inside: np.ndarray,
-    outside: np.ndarray,
-) -> dict:
-    """Name the genes that are higher inside a group than outside, donors as units.
-
-    Parameters
-    ----------
-    counts
-        Cells x genes, raw counts.
-    genes
-        Names of the genes; a gene without a name (empty) is never a marker.
-    donor
-        Donor of each cell.
-    inside, outside
-        Whether the cell is of the group, and of what it is compared with.
-
-    Returns
-    -------
-    dict
-        ``markers``, ``markers_per_unit`` (in how many donors each is higher) and ``marker_units``
-        (donors with enough cells of both sides).
-    """
-    matrix = sparse.csr_matrix(counts)
-    changes = []
-    for name in sorted(set(donor[inside])):
-        own = donor == name
-        groups = [np.flatnonzero(own & inside), np.flatnonzero(own & outside)]
-        if min(len(group) for group in groups) < MIN_MARKER_CELLS:
-            continue
-        sums = [np.asarray(matrix[group].sum(axis=0), dtype=float).ravel() for group in groups]
-        per_10k = [np.log2(1e4 * (s + 0.5) / (s.sum() + 1)) for s in sums]
-        changes.append(per_10k[0] - per_10k[1])
-    if len(changes) < MIN_PAIRS:
-        return {"markers": "", "markers_per_unit": "", "marker_units": len(changes)}
-    change = np.array(changes)
-    seen = np.asarray((matrix > 0).sum(axis=0)).ravel() >= MIN_MARKER_CELLS
-    p = np.full(change.shape[1], np.nan)
-    p[seen] = stats.ttest_1samp(change[:, seen], 0, alternative="greater").pvalue
-    mean = change.mean(axis=0)
-    good = (benjamini_hochberg(p) <= MARKER_LEVEL) & (mean > MARKER_CHANGE) & (genes != "")
-    order = sorted(np.flatnonzero(good), key=lambda i: (-mean[i], genes[i]))
-    top, higher = order[:MAX_MARKERS], (change > 0).sum(axis=0)
-    shown = [f"{genes[i]}={higher[i]}/{len(change)}" for i in top]
-    return {
-        "markers": ";".join(genes[top]),
-        "markers_per_unit": ";".join(shown),
-        "marker_units": len(change),
-    }
-
-
 def _marker_genes(
-    result: Assessment, called: np.ndarray, inside: np.ndarray, part: ad.AnnData
+    result: Assessment, called: np.ndarray, inside: np.ndarray, part: LineageCells
 ) -> dict:
     """Name the genes higher in the subset than in uncalled cells of the same donors.
 
@@ -225,10 +162,11 @@ def _marker_genes(
     """
     cells = result.cells
     outside = ((cells["role"] == CASE) & cells["supported"]).to_numpy() & ~called
-    genes = part.var_names.to_numpy(dtype=str)
+    genes = np.array(list(part.genes))
     shown = np.where(np.isin(genes, result.genes.used), "", genes)
     donor = cells["donor"].to_numpy(dtype=str)
-    return donor_markers(part[cells.index].X, shown, donor, inside, outside)
+    group = np.where(inside, 0, np.where(outside, 1, -1))
+    return donor_markers(sum_by_donor(part.counts, shown, donor, group, 2), 0)
 
 
 def _against_marrow(
@@ -250,7 +188,3 @@ def _against_marrow(
         "marrow_difference": -float(difference.mean()),
         "marrow_status": "effect_only" if len(difference) else "not_testable",
     }
-
-
-def _dense(matrix: sparse.spmatrix | np.ndarray) -> np.ndarray:
-    return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from emhniche.donor_markers import MARKER_LEVEL, MIN_MARKER_CELLS, MIN_PAIRS
 from emhniche.report import words
 from emhniche.report.finding import Finding, source
 from emhniche.report.myeloid_gates import (
@@ -19,7 +20,6 @@ from emhniche.report.myeloid_gates import (
     why,
 )
 from emhniche.report.tables import RunTables
-from emhniche.subsets import MARKER_LEVEL, MIN_MARKER_CELLS, MIN_PAIRS
 
 ENDS = {
     "tested": "The gate stayed closed",
