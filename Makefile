@@ -1,5 +1,7 @@
 # Each target first sets up what it needs; on a new machine that is all, and later nothing.
 CORES ?= all
+# A file of tests is one worker's; the files that take longest begin (tests/conftest.py).
+IN_PARALLEL = --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Memory that the jobs of a run may ask for together.
 MEM_MB ?= 4000
 DEMO = config/config.yaml
@@ -28,7 +30,7 @@ public: $(READY) ## run four public datasets, from files to the report
 	$(RUN) $(PUBLIC)
 
 test: $(READY) ## run all tests
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest $(IN_PARALLEL) $(PYTEST_ARGS)
 
 lint: $(READY) ## check code, format and rules
 	$(BIN)/ruff check
