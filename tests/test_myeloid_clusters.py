@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from emhniche import cluster_evidence
+from emhniche.cluster_evidence import spread_sample
 from emhniche.lineage_cells import maturation_sets
 from emhniche.myeloid import MyeloidTables, call_myeloid
 from emhniche.myeloid_clusters import CLUSTER_COLUMNS
@@ -156,3 +158,24 @@ def test_hspc_have_maturation_sets_and_dendritic_cells_are_refused():
     assert tables.gates["lineage"].tolist() == ["HSPC", "DC"]
     assert tables.gates["code"].tolist() == ["no_lineage_cells", "no_maturation_genes"]
     assert tables.clusters["code"].tolist() == ["no_lineage_cells", "no_maturation_genes"]
+
+
+def test_a_sample_leaves_small_libraries_whole_and_takes_the_others_evenly():
+    code = np.repeat([0, 1, 2], [10, 100, 400])
+    rows = spread_sample(code, 110)
+    assert np.bincount(code[rows]).tolist() == [10, 50, 50]
+    assert (np.diff(rows[code[rows] == 2]) == 8).all()
+    assert np.array_equal(spread_sample(code, 510), np.arange(510))
+
+
+def test_cells_beyond_the_sample_join_the_cluster_of_their_like(monkeypatch):
+    adata, tables = strong()
+    monkeypatch.setattr(cluster_evidence, "MAX_CELLS", 480)  # half of the cells
+    found = run(adata).clusters
+    claimed = found[found["code"] == "claimed"]
+    assert len(claimed) == 1
+    assert abs(claimed["cells"].iloc[0] - adata.obs["planted"].sum()) < 20
+    assert found["cells"].sum() == tables.clusters["cells"].sum() == adata.n_obs
+    rng = np.random.default_rng(3)
+    mixed = adata[rng.permutation(adata.n_obs), rng.permutation(adata.n_vars)].copy()
+    pd.testing.assert_frame_equal(run(mixed).clusters, found, rtol=1e-6)
