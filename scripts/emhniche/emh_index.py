@@ -115,8 +115,8 @@ def compare_index(
     Returns
     -------
     pandas.DataFrame
-        ``niche/emh_contrasts.tsv``, one row a contrast and measure, of contrasts whose arms are both
-        extramedullary. ``q`` is Benjamini-Hochberg over the tested rows of a contrast.
+        ``niche/emh_contrasts.tsv``, one row a contrast and measure, of contrasts whose arms are
+        both extramedullary. ``q`` is Benjamini-Hochberg over the tested rows of a contrast.
     """
     rows = []
     for audit, frequency in zip(audits, frequencies, strict=True):
@@ -204,7 +204,7 @@ def _against_rest(units: pd.DataFrame, min_cells: int, min_units: int) -> pd.Dat
         units[f"fraction_{name}"] = (held / whole).where(enough)
         odds = np.log2((held + _PRIOR_CELLS) / (whole - held + _PRIOR_CELLS)).where(enough)
         seen = held[enough].sum() >= min_cells
-        units[f"log2_{name}"] = odds - odds[rest].mean() if seen else np.nan
+        units[f"log2_{name}"] = (odds - odds[rest].mean()).round(12) + 0.0 if seen else np.nan
     for name, lineage in (("cycling_hspc", "hspc"), ("cycling_erythroid", "erythroid")):
         judged = units[f"of_{name}"]
         units[f"cells_{lineage}"] = judged
@@ -255,7 +255,7 @@ def _compare(values: pd.Series, measure: str, audit: Audit, min_units: int) -> d
     if not min(map(len, arms)):
         why = "no unit of an arm has this measure: see emh_index.tsv"
         return row | {"status": "not_testable", "reason": why}
-    row |= {"mean_test": arms[0].mean(), "mean_reference": arms[1].mean()}
+    row |= {"mean_test": arms[0].mean(), "mean_reference": round(arms[1].mean(), 12) + 0.0}
     row |= {"effect": row["mean_test"] - row["mean_reference"]}
     row |= {"status": audit.verdict, "reason": audit.reason.split(":")[0].split(";")[0]}
     if audit.verdict == "tested":

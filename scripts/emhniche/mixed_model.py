@@ -8,7 +8,8 @@ maximised from these: the same fit as on every cell, in a hundredth of the time.
 With three donors an arm a single between-unit variance is hardly known, and its estimate is often
 0. So the values that are tested together share the median ratio of the variances, which sets how
 much a unit of few cells weighs; how far units then scatter is estimated for each value and drawn
-towards the scatter of all. The factor is tested by the degrees of freedom of units, not of cells.
+towards the scatter of all, half of the way at most. The factor is tested by the degrees of freedom
+of units, not of cells.
 """
 
 from dataclasses import dataclass
@@ -18,9 +19,9 @@ from scipy import stats
 
 from emhniche.moderation import squeeze_variances
 
-_GRID = np.concatenate([[0.0], np.logspace(-6, 4, 81)])
+_GRID = np.concatenate([[0.0], np.logspace(-6, 4, 41)])
 _GOLDEN = (np.sqrt(5) - 1) / 2
-_STEPS = 45
+_STEPS = 25
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,13 @@ def _moderated(
     rest = moments.mean - matrix @ beta.T
     scatter = (weight * rest**2).sum(axis=0) / df / within
     squeezed, prior_df = squeeze_variances(np.maximum(scatter, 1e-12), df)
+    if prior_df > df:
+        # sets of genes differ in how far donors scatter: what all share weighs no more than the own
+        share = df / (prior_df + df)
+        common = (squeezed - share * scatter) / (1 - share)
+        squeezed, prior_df = (common + scatter) / 2, df
     error = np.sqrt(squeezed * within * inverse[:, -1, -1])
-    return beta[:, -1], error, min(df + prior_df, df * n_values)
+    return beta[:, -1], error, df + prior_df
 
 
 def restricted_ratio(moments: Moments, matrix: np.ndarray) -> np.ndarray:

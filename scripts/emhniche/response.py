@@ -190,7 +190,7 @@ def _compare(
         row = _row(one, audit, units, total, min_counts)
         row["reason"] = nobody or row["reason"]
         if not row["reason"]:
-            background = names.difference(responses["genes"].explode())
+            background = names.difference(one.genes)
             own, random = _measure(row, values, names, background, one, seed)
             row |= _judge(own, random, audit, units, matrix, why_not)
         rows.append(row)

@@ -2,9 +2,9 @@
 
 The third reading of an axis. Expression says who makes a ligand and who holds its receptor; here
 the cells are asked what they do: whether their scores differ between the arms (``scores``), whether
-the genes that answer to a signal move (``responses``), how much blood an extramedullary tissue makes
-(``emh_index``, ``emh_contrasts``), and which axes move with that (``emh_axes``). The design audit of
-the niche stage binds all of it.
+the genes that answer to a signal move (``responses``), how much blood an extramedullary tissue
+makes (``emh_index``, ``emh_contrasts``), and which axes move with that (``emh_axes``). The design
+audit of the niche stage binds all of it.
 """
 
 import logging
