@@ -86,8 +86,9 @@ def test_without_a_difference_p_keeps_its_level(paired):
     sets = [tuple(f"g{i}" for i in range(start, start + 8)) for start in range(2, 146, 8)]
     responses = responses_of(*sets)
     p = []
-    for seed in range(12):
-        table = compare(two_arms(3, paired=paired), responses, seed=seed, donor_sd=0.4 * paired)
+    settings = {"donor_sd": 0.4 * paired, "lineages": ("stroma",)}
+    for seed in range(24):
+        table = compare(two_arms(3, paired=paired), responses, seed=seed, **settings)
         p.append(table.loc[table["level"] == "lineage", "p"].dropna())
     p = pd.concat(p)
     assert len(p) > 300

@@ -122,9 +122,9 @@ def compare_index(
     for audit, frequency in zip(audits, frequencies, strict=True):
         if audit.verdict == "not_testable":
             continue
-        sheet = frequency.samples
-        if "niche" in sheet and (sheet["niche"] != "extramedullary").any():
+        if "niche" in audit.samples and (audit.samples["niche"] != "extramedullary").any():
             continue
+        sheet = frequency.samples
         of_sample = units.assign(sample=units["samples"].str.split(";")).explode("sample")
         of_sample = of_sample.set_index("sample").reindex(sheet.index)
         values = of_sample.groupby(sheet["unit"])[["emh_index", *_logs(), *CYCLING]].first()
