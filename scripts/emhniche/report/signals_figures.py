@@ -95,7 +95,7 @@ def responses(table: pd.DataFrame, titles: dict[str, str]) -> Figure | None:
     bar.set_label("mean log2 fold change of the\nresponse beyond its background", fontsize=8)
     handles = [
         Line2D([], [], marker="o", linestyle="", color=INK, markersize=4, label=f"q ≤ {Q_LEVEL:g}"),
-        Patch(**NOT_TESTABLE, label="not testable"),
+        Patch(**NOT_TESTABLE, label="not testable, or not read in these cells"),
     ]
     figure.legend(handles=handles, loc="outside lower left", ncols=2)
     return figure
@@ -143,6 +143,18 @@ def emh_index(table: pd.DataFrame) -> Figure | None:
                     x + np.array(spread)[: len(values)], values, marks[one], color=colour[one],
                     markersize=5.5, alpha=0.85, linestyle="",
                 )  # fmt: skip
+            if part[column].isna().all():
+                axis.text(
+                    place,
+                    0,
+                    "not measured",
+                    rotation=90,
+                    ha="center",
+                    va="bottom",
+                    color=QUIET,
+                    style="italic",
+                    fontsize=8,
+                )
         axis.set_xticks(range(len(BRANCHES)), list(BRANCHES.values()))
         axis.set_xlim(-0.6, len(BRANCHES) - 0.4)
         axis.grid(True, axis="y")
