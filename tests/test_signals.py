@@ -92,6 +92,18 @@ def test_without_contrasts_the_index_is_still_there():
     assert len(tables.emh_index) == 3
 
 
+def test_a_run_of_marrow_alone_has_no_index():
+    rows = [{**row, "niche": "marrow"} for row in two_arms(3)]
+    tables = signals(
+        rows,
+        contrasts=[{**NICHE, "factor": "tissue", "test": "spleen", "reference": "bone marrow"}],
+    )
+    assert tables.emh_index.empty
+    assert tables.emh_contrasts.empty
+    assert tables.emh_axes.empty
+    assert set(tables.scores["status"]) == {"tested"}
+
+
 def test_differences_of_differences_are_left_to_genes():
     more = {"factor": "condition", "test": "a", "reference": "b"}
     tables = signals(two_arms(3), contrasts=[{**NICHE, "interaction": more}])

@@ -104,7 +104,8 @@ def _strata(samples: pd.DataFrame, of_sample: pd.DataFrame) -> pd.Series:
     """Name the stratum of each unit."""
     columns = [column for column in STRATA if column in samples]
     names = samples.loc[of_sample.index, columns].astype(object)
-    names = names.where(names.notna(), "").astype(str).agg(" | ".join, axis=1)
+    parts = names.where(names.notna(), "").astype(str).itertuples(index=False)
+    names = pd.Series([" | ".join(part) for part in parts], names.index, dtype=object)
     return names.groupby(of_sample["unit"]).agg(lambda part: " + ".join(sorted(set(part))))
 
 

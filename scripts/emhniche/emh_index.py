@@ -149,7 +149,8 @@ def _libraries(bulk: Pseudobulk) -> pd.DataFrame:
     table = table.drop(columns="donor_known").astype(object).where(lambda t: t.notna(), "")
     table = table.astype(str).assign(donor_known=known)
     names = ["donor", "condition", "arm", "tissue", "dataset"]
-    table["unit"] = table[names].replace("", "-").agg(" | ".join, axis=1)
+    parts = table[names].replace("", "-").itertuples(index=False)
+    table["unit"] = pd.Series([" | ".join(part) for part in parts], table.index, dtype=object)
     return table
 
 

@@ -174,6 +174,9 @@ def sentences(run: RunTables) -> Iterator[Finding]:
         for table, noun in (("score_contrasts", "score"), ("responses", "response")):
             rows = run[table][run[table]["contrast"] == contrast]
             tested = rows[rows["status"] == "tested"]
+            if "tier" in tested:
+                # what names a cell is no finding about its state
+                tested = tested[tested["tier"] != "identity"]
             if len(tested):
                 text = f"{title}, {_named(tested, noun)}"
                 yield Finding("tested", text, source(table))
@@ -190,19 +193,16 @@ def sentences(run: RunTables) -> Iterator[Finding]:
 def _named(tested: pd.DataFrame, noun: str) -> str:
     """Name the rows that differ by their test, and no other."""
     differ = tested[tested["q"] <= Q_LEVEL].sort_values("p", kind="stable")
-    if "tier" in differ:
-        # what names a cell is no finding about its state
-        differ = differ[differ["tier"] != "identity"]
-    found = f"{noun}s at a false discovery rate of {Q_LEVEL:g}: "
+    found = f"{noun}s that differ at a false discovery rate of {Q_LEVEL:g}: "
     if differ.empty:
-        return f"{found}none of {words.number(len(tested))} differs."
+        return f"{found}none of {words.number(len(tested))}."
     top = differ.drop_duplicates("set").head(NAMED)
     names = [
         f"{words.name(row['set'])} {'higher' if row['effect'] > 0 else 'lower'} in "
         f"{words.name(row['cell_type'])}"
         for _, row in top.iterrows()
     ]
-    return f"{found}{len(differ)} of {words.number(len(tested))} differ, first {words.join(names)}."
+    return f"{found}{len(differ)} of {words.number(len(tested))}, first {words.join(names)}."
 
 
 def score_table(run: RunTables) -> PageTable:
