@@ -154,3 +154,16 @@ def test_every_number_that_is_missing_has_a_status(results):
     assert (contrasts.loc[contrasts["status"] != "tested", "reason"].str.len() > 0).all()
     assert not (contrasts["status"] == "tested").any()
     assert pd.read_csv(results / "score" / "null.tsv", sep="\t")["status"].notna().all()
+
+
+def test_lps_is_answered_by_myeloid_cells_and_not_by_lymphocytes(results):
+    table = io.read_table(results / "niche" / "responses.tsv")
+    lps = table[(table["contrast"] == "lps_vs_control") & (table["level"] == "lineage")]
+    effect = lps.set_index(["set", "cell_type"])["effect"]
+    assert effect["TNF_NFkB", "monocyte_macrophage"] > 1
+    assert effect["IL1_IkBz", "monocyte_macrophage"] > 1
+    assert effect["TNF_NFkB", "DC"] > 0.5
+    assert abs(effect["TNF_NFkB", "B"]) < 0.5
+    assert abs(effect["TNF_NFkB", "T"]) < 0.5
+    # one mouse an arm: an effect, and no p
+    assert lps["p"].isna().all()

@@ -20,6 +20,7 @@ from emhniche.resources import (
     load_panel,
     load_signatures,
 )
+from emhniche.response_sets import load_responses
 from emhniche.schema import check, complete, nearest, read_schema
 from emhniche.sheet import check_batch, check_files, read_registry, read_samples
 from emhniche.study import Study, read_study
@@ -247,7 +248,9 @@ def _signatures(
 ) -> list[str]:
     """Read the gene tables for their mistakes; return the myeloid sets that the species has."""
     paths, species = settings["resources"], samples["species"].iloc[0]
-    load_ligand_receptor(paths["ligand_receptor"], species, load_panel(paths["panel"], species))
+    panel = load_panel(paths["panel"], species)
+    load_ligand_receptor(paths["ligand_receptor"], species, panel)
+    load_responses(paths["responses"], species, panel)
     load_lineages(paths["lineages"], species)
     known = load_signatures(paths["signatures"], species)["set"].unique()
     names = settings["myeloid"]["signatures"]

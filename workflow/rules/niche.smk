@@ -3,6 +3,10 @@
 In: ``cells.h5ad``, the annotation, the panel and its ligand-receptor pairs. Out: ``design.tsv`` (what
 each contrast allows), ``contrasts.tsv`` (panel genes by cell type), ``production.tsv`` (who makes
 them), ``composition.tsv`` (how frequent the cells are) and ``ligand_receptor.tsv``.
+
+Signals: In: the same, the scores of cells, the signatures and the responses. Out: ``scores.tsv`` and
+``responses.tsv`` (what differs between the arms), ``emh_index.tsv``, ``emh_contrasts.tsv`` (how much
+blood is made) and ``emh_axes.tsv`` (which axes move with that).
 """
 
 
@@ -62,3 +66,64 @@ rule niche:
         species=run.species,
     script:
         "../../scripts/niche.py"
+
+
+rule signals:
+    """Compare scores and responses between the arms, and tell how much blood is made."""
+    input:
+        cells="<results>/cells.h5ad",
+        annotation="<results>/annotate/annotation.parquet",
+        scores="<results>/score/scores.parquet",
+        panel=run.config["resources"]["panel"],
+        signatures=run.config["resources"]["signatures"],
+        responses=run.config["resources"]["responses"],
+    output:
+        scores=report(
+            "<results>/niche/scores.tsv",
+            caption="../report/score_contrasts.rst",
+            category="Tables",
+            labels={"table": "niche/scores.tsv"},
+        ),
+        responses=report(
+            "<results>/niche/responses.tsv",
+            caption="../report/responses.rst",
+            category="Tables",
+            labels={"table": "niche/responses.tsv"},
+        ),
+        emh_index=report(
+            "<results>/niche/emh_index.tsv",
+            caption="../report/emh_index.rst",
+            category="Tables",
+            labels={"table": "niche/emh_index.tsv"},
+        ),
+        emh_contrasts=report(
+            "<results>/niche/emh_contrasts.tsv",
+            caption="../report/emh_contrasts.rst",
+            category="Tables",
+            labels={"table": "niche/emh_contrasts.tsv"},
+        ),
+        emh_axes=report(
+            "<results>/niche/emh_axes.tsv",
+            caption="../report/emh_axes.rst",
+            category="Tables",
+            labels={"table": "niche/emh_axes.tsv"},
+        ),
+    log:
+        "<logs>/niche/signals.log",
+    benchmark:
+        "<benchmarks>/niche/signals.tsv"
+    conda:
+        "../../envs/cpu/environment.yaml"
+    container:
+        run.images["cpu"]
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, input: int(800 + 15 * input.size_mb),
+        runtime=60,
+    params:
+        code=lambda wildcards: code_digest("niche_signals"),
+        settings=run.config["niche"],
+        species=run.species,
+        seed=run.config["seed"],
+    script:
+        "../../scripts/niche_signals.py"

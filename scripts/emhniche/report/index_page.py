@@ -16,6 +16,7 @@ from emhniche.report import (
     niche_figures,
     niche_tables,
     run_figures,
+    signals_figures,
     words,
 )
 from emhniche.report.findings import all_findings, frequencies, standfirst
@@ -38,6 +39,8 @@ CONTENTS = [
     ("contrasts", "Contrasts"),
     ("composition", "Composition"),
     ("signalling", "Ligands and receptors"),
+    ("responses", "Signals that arrive"),
+    ("emh", "Blood made outside the marrow"),
     ("myeloid", "Myeloid cells"),
     ("limits", "Limits of the data"),
     ("methods", "Methods"),
@@ -93,6 +96,7 @@ def build_index(
             "datasets": datasets(run, used, numbers),
             "findings": all_findings(run),
             "frequencies": list(frequencies(run)),
+            "signals": list(signals_figures.sentences(run)),
             "not_called": list(not_called(run)),
             "pictures": pictures,
             "map": map_data(run, genes, seed=config["seed"]),
@@ -142,6 +146,7 @@ def draw(run: RunTables, cells: pd.DataFrame) -> dict[str, Picture]:
             "or enriched: there the gate set the frequencies.",
             tables=_sources("annotation"),
         ),
+        *_signals(run),
         *_myeloid(run),
     ]
     for niche in words.order(run.samples["niche"], ["marrow", "extramedullary"]):
@@ -164,6 +169,8 @@ def tables(run: RunTables, provenance: Mapping) -> dict[str, PageTable]:
         "contrasts": niche_tables.contrast_table(run),
         "composition": niche_tables.composition_table(run),
         "ligand_receptor": niche_tables.ligand_receptor_table(run),
+        "score_contrasts": signals_figures.score_table(run),
+        "emh_axes": signals_figures.axis_table(run),
         "gates": niche_tables.gate_table(run),
         "subsets": niche_tables.subset_table(run),
         "myeloid_clusters": niche_tables.myeloid_cluster_table(run),
@@ -285,6 +292,29 @@ def _forest(contrasts: pd.DataFrame, contrast: Mapping, title: str) -> Picture:
         tables=_sources("contrasts", "design"),
         nothing=f"{title}: no difference has a size, nothing could be tested.",
     )
+
+
+def _signals(run: RunTables) -> list[Picture]:
+    return [
+        picture(
+            "responses",
+            signals_figures.responses(run["responses"], contrast_titles(run)),
+            caption="Genes that answer to a signal, by lineage: green is more of the answer in the "
+            "test arm, purple less, hatched not testable. Where a control (interferon, "
+            "immediate-early genes) moves in the same cells, it is the simpler reading.",
+            tables=_sources("responses"),
+            nothing="No response could be measured in both arms of a contrast.",
+        ),
+        picture(
+            "emh-index",
+            signals_figures.emh_index(run["emh_index"]),
+            caption="Blood made in each extramedullary tissue: a dot is a donor. 0 is the mean of "
+            "the reference donors of the same tissue and dataset, +1 twice their odds. The index "
+            "is the mean of the branches that can be read.",
+            tables=_sources("emh_index", "emh_contrasts"),
+            nothing="No tissue has unsorted libraries and reference donors to compare them with.",
+        ),
+    ]
 
 
 def _myeloid(run: RunTables) -> list[Picture]:

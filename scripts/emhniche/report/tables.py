@@ -74,6 +74,32 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *("score", "status", "ambient"),
         ),
     ),
+    "score_contrasts": (
+        "niche/scores.tsv",
+        (*CONTRAST, "set", "tier", "level", "effect_z", "p", "q", "status"),
+    ),
+    "responses": (
+        "niche/responses.tsv",
+        (*CONTRAST, "set", "axis", "kind", "level", "q", "status"),
+    ),
+    "emh_index": (
+        "niche/emh_index.tsv",
+        (
+            *("condition", "tissue", "dataset", "emh_index", "log2_hspc", "log2_erythroid"),
+            *("log2_megakaryocyte", "log2_neutrophil_precursor", "status"),
+        ),
+    ),
+    "emh_contrasts": (
+        "niche/emh_contrasts.tsv",
+        ("contrast", "measure", "effect", "ci_low", "ci_high", "q", "status"),
+    ),
+    "emh_axes": (
+        "niche/emh_axes.tsv",
+        (
+            *("rank", "axis", "side", "lineage", "genes", "rho", "units", "min_attainable_p"),
+            *("p", "q", "status"),
+        ),
+    ),
     "calls": (
         "myeloid/calls.parquet",
         (

@@ -1,0 +1,120 @@
+"""The page says of signals what their tables say, and no more."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from emhniche.report.figures import to_svg
+from emhniche.report.signals_figures import (
+    axis_table,
+    emh_index,
+    responses,
+    score_table,
+    sentences,
+)
+from emhniche.report.tables import RunTables
+
+CONTRASTS = [{"name": "c", "factor": "condition", "test": "tumour", "reference": "naive"}]
+NUMBERS = {"contrast": "c", "level": "lineage", "units_test": 4, "units_reference": 4}
+
+
+def score_rows(**changes: object) -> pd.DataFrame:
+    rows = {
+        **{"set": ["bad", "calm", "name"], "tier": ["state", "state", "identity"]},
+        **{"cell_type": "neutrophil", "effect": [0.2, 0.01, 0.5], "ci_low": 0.0, "ci_high": 0.3},
+        **{"effect_z": 1.0, "p": [0.001, 0.5, 1e-9], "q": [0.01, 0.5, 1e-8], "status": "tested"},
+    }
+    return pd.DataFrame(NUMBERS | rows | changes)
+
+
+def response_rows(**changes: object) -> pd.DataFrame:
+    rows = {
+        **{"set": ["R", "R", "S", ""], "axis": ["TNF", "TNF", "LIF", "CXCL12"]},
+        **{"kind": "response", "cell_type": ["B", "T", "B", ""], "ci_low": np.nan},
+        **{"effect": [0.7, np.nan, -0.3, np.nan], "ci_high": np.nan},
+        **{"p": [0.01, np.nan, 0.5, np.nan], "q": [0.02, np.nan, 0.5, np.nan]},
+        **{"status": ["tested", "not_testable", "tested", "not_testable"]},
+    }
+    return pd.DataFrame(NUMBERS | rows | changes)
+
+
+def index_rows() -> pd.DataFrame:
+    branches = ("hspc", "erythroid", "megakaryocyte", "neutrophil_precursor")
+    rows = {"condition": ["naive", "tumour"], "tissue": "spleen", "dataset": "d"}
+    rows |= {"emh_index": [0.0, 1.0], **{f"log2_{name}": [0.0, 1.0] for name in branches}}
+    return pd.DataFrame(rows | {"log2_megakaryocyte": np.nan, "status": "described"})
+
+
+def run_of(**tables: pd.DataFrame) -> RunTables:
+    """Return a run that holds the tables of signals alone."""
+    arms = {"measure": ["emh_index", "hspc"], "effect": [1.2, 0.3], "ci_low": 0.4, "ci_high": 2.0}
+    held = {
+        **{"score_contrasts": score_rows(), "responses": response_rows()},
+        "emh_index": index_rows(),
+        "emh_contrasts": pd.DataFrame({"contrast": "c", **arms, "q": 0.01, "status": "tested"}),
+        "emh_axes": pd.DataFrame(
+            {
+                **{"rank": [1, pd.NA], "axis": ["KIT", "LIF"], "side": "agonist"},
+                **{"lineage": "stroma", "genes": ["Kitl", ""], "rho": [0.9, np.nan], "units": 8},
+                **{"min_attainable_p": [0.003, np.nan], "p": [0.01, np.nan], "q": np.nan},
+                "status": ["tested", "not_testable"],
+            }
+        ),
+    }
+    empty = dict.fromkeys(("qc", "samples", "registry", "cells", "history"), pd.DataFrame())
+    config = {"niche": {"contrasts": CONTRASTS}}
+    return RunTables(root=Path(), config=config, tables=held | tables, **empty)
+
+
+def test_only_what_differs_by_its_test_is_named():
+    texts = [one.text for one in sentences(run_of())]
+    assert texts == [
+        "Tumour against naive, scores that differ at a false discovery rate of 0.05: 1 of 2, first "
+        "bad higher in neutrophil.",
+        "Tumour against naive, responses that differ at a false discovery rate of 0.05: 1 of 2, "
+        "first R higher in B.",
+        "Tumour against naive, EMH index: +1.2 in log2 odds (95 % +0.4 to +2.0, q 0.01).",
+    ]
+    calm = run_of(score_contrasts=score_rows(q=0.9), responses=response_rows(q=0.9))
+    texts = [one.text for one in sentences(calm)]
+    assert texts[0].endswith("none of 2.")
+    assert texts[1].endswith("none of 2.")
+
+
+def test_a_contrast_that_tells_nothing_is_not_spoken_of():
+    mute = run_of(
+        score_contrasts=score_rows(status="not_identifiable"),
+        responses=response_rows(status="not_testable"),
+    )
+    mute = replace(mute, tables={**mute.tables, "emh_contrasts": mute["emh_contrasts"].iloc[:0]})
+    assert list(sentences(mute)) == []
+
+
+def test_what_is_not_testable_is_hatched_and_what_is_not_measured_says_so():
+    drawn = to_svg(responses(response_rows(), {"c": "A title"}), name="r", description="")
+    assert "A title" in drawn
+    assert "R (TNF)" in drawn
+    # the set without a lineage is no row of the map
+    assert "CXCL12" not in drawn
+    assert drawn.count("url(#r-") >= 2
+    index = to_svg(emh_index(index_rows()), name="i", description="")
+    assert index.count("not measured") == 1
+    assert "tumour" in index
+
+
+@pytest.mark.parametrize("table", [response_rows(effect=np.nan), response_rows().iloc[:0]])
+def test_without_a_size_there_is_no_map(table):
+    assert responses(table, {"c": "A title"}) is None
+    assert emh_index(index_rows().iloc[:0]) is None
+
+
+def test_tables_show_what_has_a_size_and_leave_names_of_cells_to_the_file():
+    run = run_of()
+    shown = score_table(run)
+    assert [row[1][1] for row in shown.rows] == ["bad", "calm"]
+    axes = axis_table(run)
+    assert len(axes.rows) == 1
+    assert axes.rows[0][1][1] == "KIT"
