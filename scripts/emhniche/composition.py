@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from emhniche.design import Audit, design_matrix
+from emhniche.audits import Audit, design_matrix, difference, split
 from emhniche.frequency import PRIOR_CELLS, Difference, compare_abundance, compare_odds
 from emhniche.moderation import adjust, interval
 from emhniche.pseudobulk import LEVELS, Pseudobulk
@@ -117,13 +117,15 @@ def _compare(
     logs = np.log2((held + PRIOR_CELLS) / (whole - held + PRIOR_CELLS))
     table = pd.DataFrame({"contrast": audit.name, "cell_type": labels})
     for arm, here in (("test", side), ("reference", ~side)):
-        table[f"units_{arm}"] = here.sum()
-        table[f"fraction_{arm}"] = (held / whole)[here].mean(axis=0) if here.any() else np.nan
+        table[f"units_{arm}"] = units.loc[here, "donor"].nunique()
+        one = here.any() and not audit.within
+        table[f"fraction_{arm}"] = (held / whole)[here].mean(axis=0) if one else np.nan
     table[[*_ODDS, "q", *_ABUNDANCE, "q_compositional"]] = np.nan
     table["status"], table["reason"] = status, reason
-    if side.all() or not side.any():
+    groups = split(units)
+    if not all(here.any() for here in groups):
         return table
-    table["effect"] = logs[side].mean(axis=0) - logs[~side].mean(axis=0)
+    table["effect"] = difference(logs, units)
     rare = held.sum(axis=0) < min_cells
     if matrix is not None and not rare.all():
         seen = (held[:, ~rare], whole[:, 0], matrix.to_numpy())
@@ -132,7 +134,7 @@ def _compare(
         for name in ("", "_compositional"):
             table[f"q{name}"] = adjust(table[f"p{name}"].to_numpy())
     elif status == "effect_only" and units["donor_known"].all():
-        spans = [interval(column[side], column[~side]) for column in logs.T]
+        spans = [interval(*(column[here] for here in groups)) for column in logs.T]
         table[["ci_low", "ci_high"]] = np.array(spans).reshape(-1, 2)
     table.loc[rare, ["effect", "ci_low", "ci_high"]] = np.nan
     table.loc[rare, "status"] = "not_testable"
