@@ -1,4 +1,4 @@
-"""Does the tumour change the spleen more than the marrow: found where it does, and not elsewhere."""
+"""Does the tumour change the spleen more than the marrow: found where it does, else not."""
 
 import math
 
@@ -101,7 +101,7 @@ def test_a_sorted_group_has_no_frequencies():
     assert "every tumour in extramedullary library is sorted" in composition.reason
 
 
-@pytest.mark.parametrize(("n", "paired"), [(3, True), (4, False)], ids=["3 pairs", "4 apart"])
+@pytest.mark.parametrize(("n", "paired"), [(3, True), (3, False)], ids=["3 pairs", "3 apart"])
 def test_expression_keeps_its_level_whatever_each_factor_does_alone(n, paired):
     """Donors vary, the tumour acts on both tissues alike, and the tissues differ."""
     letters = "abcdefghijklmnopqrstuvwx"
@@ -119,12 +119,12 @@ def test_expression_keeps_its_level_whatever_each_factor_does_alone(n, paired):
     matrix, _ = design_matrix(found.units, found.blocks, min_units=3)
     units = found.units.loc[matrix.index]
     p = []
-    for seed in range(2):
+    for seed in range(100, 104):
         rng = np.random.default_rng(seed)
-        genes = [f"g{i}" for i in range(200)]
-        level = np.exp(rng.normal(3.5, 1.2, 200))
-        alone = rng.normal(0, 0.7, (2, 200))
-        donor = {name: rng.normal(0, 0.4, 200) for name in sorted(set(units["donor"]))}
+        genes = [f"g{i}" for i in range(300)]
+        level = np.exp(rng.normal(3.5, 1.2, 300))
+        alone = rng.normal(0, 0.7, (2, 300))
+        donor = {name: rng.normal(0, 0.4, 300) for name in sorted(set(units["donor"]))}
         log = np.array(
             [
                 donor[row.donor] + alone[0] * row.test + alone[1] * row.within
@@ -138,7 +138,7 @@ def test_expression_keeps_its_level_whatever_each_factor_does_alone(n, paired):
         p.append(compare_counts(table, matrix, tested, min_counts=10)["p"].dropna())
     p = np.concatenate(p)
     assert 0.02 < (p < 0.05).mean() < 0.07
-    assert stats.kstest(p, "uniform").statistic < 0.1
+    assert stats.kstest(p, "uniform").statistic < 0.06
 
 
 def test_frequencies_keep_their_level():

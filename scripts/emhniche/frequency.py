@@ -29,12 +29,16 @@ _LARGEST = 50.0
 
 @dataclass(frozen=True)
 class Difference:
-    """What a design says of each kind of cell, on the log2 scale: arrays of length kinds."""
+    """What a design says of each kind of cell, on the log2 scale: arrays of length kinds.
+
+    ``donors`` is the variance between donors that all kinds share, in squared natural log.
+    """
 
     effect: np.ndarray
     low: np.ndarray
     high: np.ndarray
     p: np.ndarray
+    donors: float = np.nan
 
 
 def compare_odds(held: np.ndarray, whole: np.ndarray, matrix: np.ndarray) -> Difference:
@@ -99,8 +103,47 @@ def compare_abundance(held: np.ndarray, whole: np.ndarray, matrix: np.ndarray) -
     whole = np.asarray(whole, dtype=float)[:, None]
     values = np.log(held + PRIOR_CELLS) - np.log(whole)
     share = np.minimum(np.exp(_fitted(values, matrix)), 1.0)
-    effect, error, df = _fit(values, 1 / (whole * share + PRIOR_CELLS), matrix, centred=True)
-    return _difference(effect - np.median(effect), error, df)
+    noise = 1 / (whole * share + PRIOR_CELLS)
+    effect, error, df, donors = _fit(values, noise, matrix, centred=True)
+    return _difference(effect - np.median(effect), error, df, donors)
+
+
+def compare_weighted(values: np.ndarray, noise: np.ndarray, matrix: np.ndarray) -> Difference:
+    """Compare values whose counting noise is known, such as logs of counts.
+
+    Parameters
+    ----------
+    values
+        Units x features, natural log.
+    noise
+        Units x features: the variance that counting gives each value.
+    matrix
+        As for :func:`compare_odds`.
+
+    Returns
+    -------
+    Difference
+        In log2.
+    """
+    return _difference(*_fit(values, noise, matrix, centred=False))
+
+
+def coefficient(values: np.ndarray, variance: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Return the last coefficient of each feature alone, for given variances.
+
+    Parameters
+    ----------
+    values, variance
+        Units x features, natural log.
+    matrix
+        As for :func:`compare_odds`.
+
+    Returns
+    -------
+    numpy.ndarray
+        In log2.
+    """
+    return _weighted(values, variance, matrix, False)[1] / np.log(2)
 
 
 def _fitted(values: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -108,18 +151,18 @@ def _fitted(values: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return matrix @ np.linalg.lstsq(matrix, values, rcond=None)[0]
 
 
-def _difference(effect: np.ndarray, error: np.ndarray, df: float) -> Difference:
+def _difference(effect: np.ndarray, error: np.ndarray, df: float, donors: float) -> Difference:
     """Turn effects and standard errors in natural log into effects, intervals and p in log2."""
     reach = stats.t.ppf(0.975, df) * error
     p = 2 * stats.t.sf(np.abs(effect) / error, df)
     limits = (effect / np.log(2), (effect - reach) / np.log(2), (effect + reach) / np.log(2))
-    return Difference(*limits, p)
+    return Difference(*limits, p, donors)
 
 
 def _fit(
     values: np.ndarray, noise: np.ndarray, matrix: np.ndarray, *, centred: bool
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Fit the last coefficient of each kind; return it, its standard error, degrees of freedom.
+) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """Return the last coefficient of each kind, its standard error, degrees of freedom, variance.
 
     The variance between donors is the one at which the weighted residuals of all kinds are as
     large as they should be on average.
@@ -132,7 +175,8 @@ def _fit(
     donors = optimize.brentq(excess, 0, _LARGEST, xtol=1e-4) if excess(0.0) > 0 else 0.0
     squares, effect, scale = _weighted(values, noise + donors, matrix, centred)
     squeezed, prior_df = squeeze_variances(np.maximum(squares / df, 1e-12), df)
-    return effect, np.sqrt(squeezed * scale), min(df + prior_df, df * values.shape[1])
+    df = min(df + prior_df, df * values.shape[1])
+    return effect, np.sqrt(squeezed * scale), df, donors
 
 
 def _weighted(
