@@ -3,6 +3,8 @@
 from emhniche.logs import job_log
 
 with job_log(snakemake.log[0]):
+    from dataclasses import fields
+
     import anndata as ad
 
     from emhniche import io
@@ -17,9 +19,7 @@ with job_log(snakemake.log[0]):
         panel,
         load_ligand_receptor(snakemake.input.pairs, species, panel),
         **snakemake.params.settings,
+        seed=snakemake.params.seed,
     )
-    io.write_table(tables.design, snakemake.output.design)
-    io.write_table(tables.contrasts, snakemake.output.contrasts)
-    io.write_table(tables.production, snakemake.output.production)
-    io.write_table(tables.composition, snakemake.output.composition)
-    io.write_table(tables.ligand_receptor, snakemake.output.ligand_receptor)
+    for field in fields(tables):
+        io.write_table(getattr(tables, field.name), snakemake.output[field.name])

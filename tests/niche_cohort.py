@@ -41,6 +41,7 @@ def cohort(
     donor_sd: float = 0.0,
     effects: Mapping[str, float] | None = None,
     lineages: Sequence[str] = LINEAGES,
+    case: str = "",
     unmeasured: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[ad.AnnData, pd.DataFrame]:
     """Simulate the cells of a cohort.
@@ -63,6 +64,8 @@ def cohort(
         Gene -> log2 fold change in extramedullary libraries.
     lineages
         Lineages of the cells.
+    case
+        Condition whose extramedullary libraries have the effects; empty for any.
     unmeasured
         Dataset -> genes that its matrix does not hold.
 
@@ -82,7 +85,8 @@ def cohort(
     for row in libraries:
         for lineage in lineages:
             mean = level * shared[row["donor"]] * rng.gamma(1 / dispersion, dispersion, n_genes)
-            mean = mean * (change if row["niche"] == "extramedullary" else 1.0)
+            changed = row["niche"] == "extramedullary" and case in ("", row["condition"])
+            mean = mean * (change if changed else 1.0)
             depth = rng.gamma(5.0, 100.0, (n_cells, 1))
             counts.append(rng.poisson(depth * mean))
             obs += [row] * n_cells

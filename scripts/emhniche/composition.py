@@ -1,8 +1,8 @@
 """Do the arms of a contrast differ in how frequent a kind of cell is?
 
-The witness is the donor: its fraction of cells, from libraries that were not sorted. Odds
-(cells of the kind to all others) are compared on the log2 scale, where rare and frequent kinds
-vary alike from donor to donor, so that their variances can be shared.
+The witness is the donor: its cells of each kind, from libraries that were not sorted. Two readings
+are compared: the odds of the kind against all other cells, which is what was seen, and its change
+against the kind that changes least, which the growth of another kind cannot make.
 """
 
 from collections.abc import Sequence
@@ -10,16 +10,20 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from emhniche.design import Audit, design_matrix
-from emhniche.moderation import adjust, interval, moderated_test
+from emhniche.audits import Audit, design_matrix, difference, split
+from emhniche.frequency import PRIOR_CELLS, Difference, compare_abundance, compare_odds
+from emhniche.moderation import adjust, interval
 from emhniche.pseudobulk import LEVELS, Pseudobulk
 
 COLUMNS = (
     *("contrast", "lineage", "cell_type", "units_test", "units_reference", "fraction_test"),
     *("fraction_reference", "effect", "ci_low", "ci_high", "p", "q", "status", "reason", "level"),
+    *("effect_compositional", "ci_low_compositional", "ci_high_compositional"),
+    *("p_compositional", "q_compositional"),
 )
 
-_PRIOR_CELLS = 0.5
+_ODDS = ["effect", "ci_low", "ci_high", "p"]
+_ABUNDANCE = [f"{name}_compositional" for name in _ODDS]
 
 
 def compare_composition(
@@ -51,11 +55,6 @@ def compare_composition(
     pandas.DataFrame
         ``niche/composition.tsv``; ``docs/niche.md`` explains the columns. ``q`` is
         Benjamini-Hochberg over the tested rows of a contrast and level.
-
-    References
-    ----------
-    Phipson B et al. (2022) propeller: testing for differences in cell type proportions in single
-    cell data. Bioinformatics 38:4720-4726. doi:10.1093/bioinformatics/btac582
     """
     tables = [pd.DataFrame(columns=[*COLUMNS])]
     for audit, frequency in zip(audits, frequencies, strict=True):
@@ -115,26 +114,35 @@ def _compare(
     side = units["test"].to_numpy(dtype=bool)
     held = cells.reindex(columns=labels, fill_value=0).to_numpy(dtype=float)
     whole = cells.sum(axis=1).to_numpy(dtype=float)[:, None]
-    logs = np.log2((held + _PRIOR_CELLS) / (whole - held + _PRIOR_CELLS))
+    logs = np.log2((held + PRIOR_CELLS) / (whole - held + PRIOR_CELLS))
     table = pd.DataFrame({"contrast": audit.name, "cell_type": labels})
     for arm, here in (("test", side), ("reference", ~side)):
-        table[f"units_{arm}"] = here.sum()
-        table[f"fraction_{arm}"] = (held / whole)[here].mean(axis=0) if here.any() else np.nan
-    table[["effect", "ci_low", "ci_high", "p", "q"]] = np.nan
+        table[f"units_{arm}"] = units.loc[here, "donor"].nunique()
+        one = here.any() and not audit.within
+        table[f"fraction_{arm}"] = (held / whole)[here].mean(axis=0) if one else np.nan
+    table[[*_ODDS, "q", *_ABUNDANCE, "q_compositional"]] = np.nan
     table["status"], table["reason"] = status, reason
-    if side.all() or not side.any():
+    groups = split(units)
+    if not all(here.any() for here in groups):
         return table
-    table["effect"] = logs[side].mean(axis=0) - logs[~side].mean(axis=0)
+    table["effect"] = difference(logs, units)
     rare = held.sum(axis=0) < min_cells
     if matrix is not None and not rare.all():
-        found = moderated_test(logs[:, ~rare], matrix.to_numpy())
-        table.loc[~rare, ["effect", "ci_low", "ci_high", "p"]] = np.column_stack(found)
-        table["q"] = adjust(table["p"].to_numpy())
+        seen = (held[:, ~rare], whole[:, 0], matrix.to_numpy())
+        table.loc[~rare, _ODDS] = _columns(compare_odds(*seen))
+        table.loc[~rare, _ABUNDANCE] = _columns(compare_abundance(*seen))
+        for name in ("", "_compositional"):
+            table[f"q{name}"] = adjust(table[f"p{name}"].to_numpy())
     elif status == "effect_only" and units["donor_known"].all():
-        spans = [interval(column[side], column[~side]) for column in logs.T]
+        spans = [interval(*(column[here] for here in groups)) for column in logs.T]
         table[["ci_low", "ci_high"]] = np.array(spans).reshape(-1, 2)
     table.loc[rare, ["effect", "ci_low", "ci_high"]] = np.nan
     table.loc[rare, "status"] = "not_testable"
     number = pd.Series(held.sum(axis=0)).map("{:.0f} such cells in both arms, ".format)
     table["reason"] = table["reason"].mask(rare, number + f"{min_cells} are needed")
     return table
+
+
+def _columns(found: Difference) -> np.ndarray:
+    """Return kinds x (effect, low, high, p)."""
+    return np.column_stack([found.effect, found.low, found.high, found.p])

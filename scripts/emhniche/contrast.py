@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from emhniche.design import Audit, design_matrix
+from emhniche.audits import Audit, design_matrix
 from emhniche.moderation import adjust
 from emhniche.negative_binomial import MIN_GENES, compare_counts
 from emhniche.pseudobulk import LEVELS, Pseudobulk
-from emhniche.units import ARMS, Units, describe, gather_units
+from emhniche.units import ARMS, Units, between, describe, gather_units
 
 COLUMNS = (
     *("contrast", "axis", "role", "gene", "cell_type", "units_test", "units_reference"),
@@ -140,9 +140,8 @@ def _compare_units(
             matrix = None
             needed = f"{MIN_GENES} are needed to learn how donors vary"
             why_not = f"{n_genes} genes have {min_counts} counts, {needed}"
-    table = describe(units, panel["gene"])
+    table, nothing = _describe(units, panel["gene"], audit, held, min_cells, min_counts)
     table = panel.set_index("gene")[["axis", "role", "tier"]].join(table)
-    nothing = _nothing_to_compare(table, units, audit, held, min_cells, min_counts)
     verdict = np.where(nothing != "", "not_testable", audit.verdict)
     because = "" if audit.verdict == "tested" else audit.reason.split(":")[0].split(";")[0]
     reason = nothing.where(nothing != "", because)
@@ -162,11 +161,39 @@ def _compare_units(
     return table.rename_axis("gene").reset_index().assign(contrast=audit.name)
 
 
+def _describe(
+    units: Units,
+    genes: pd.Series,
+    audit: Audit,
+    held: pd.DataFrame,
+    min_cells: int,
+    min_counts: int,
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Describe both arms gene by gene, and say why they cannot be compared, if so.
+
+    An interaction is described place by place, and can be compared where both places can.
+    """
+    limits = {"min_cells": min_cells, "min_counts": min_counts}
+    if not audit.within:
+        table = describe(units, genes)
+        return table, _nothing_to_compare(table, units, audit, held, **limits)
+    tables, reasons = [], []
+    inside = units.table["within"].to_numpy(dtype=bool)
+    for level, here in ((audit.within[1], inside), (audit.within[2], ~inside)):
+        part = units.take(units.table.index[here])
+        tables.append(describe(part, genes))
+        why_not = _nothing_to_compare(tables[-1], part, audit, held, **limits)
+        reasons.append(why_not.mask(why_not != "", f"{level}: " + why_not))
+    table = between(*tables)
+    return table, reasons[0].where(reasons[0] != "", reasons[1])
+
+
 def _nothing_to_compare(
     table: pd.DataFrame,
     units: Units,
     audit: Audit,
     held: pd.DataFrame,
+    *,
     min_cells: int,
     min_counts: int,
 ) -> pd.Series:

@@ -8,73 +8,22 @@ of the stage: only a ``tested`` contrast gets p-values.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
+from emhniche.audits import Audit, design_matrix, paired, sizes, split
 from emhniche.confounding import (
     NUISANCES,
     checkable,
     confounded,
     confounded_together,
     design_rank,
-    independent_columns,
     levels_by_arm,
     listing,
     overlap,
 )
-
-_MIN_RESIDUAL = 2
-
-
-@dataclass(frozen=True)
-class Audit:
-    """What a contrast allows.
-
-    Attributes
-    ----------
-    name, factor, test, reference
-        The contrast.
-    verdict
-        ``tested``, ``effect_only``, ``not_identifiable`` or ``not_testable``.
-    reason
-        The verdict in a sentence.
-    samples
-        Libraries that the tables of the contrast use, indexed by sample: ``unit`` (a donor in an
-        arm), ``donor``, ``donor_known``, ``test`` (True on the test side), and the columns of
-        :data:`emhniche.confounding.NUISANCES` that the sheet has.
-    blocks
-        Columns of the design besides the factor; ``donor`` first where donors are paired.
-    aliased_with, nested_in
-        Columns the factor cannot be told from: with one level an arm, or with several.
-    counts
-        ``units`` and ``known`` (known donors), each as (test, reference), and ``paired``.
-    """
-
-    name: str
-    factor: str
-    test: str
-    reference: str
-    verdict: str
-    reason: str
-    samples: pd.DataFrame
-    blocks: tuple[str, ...] = ()
-    aliased_with: tuple[str, ...] = ()
-    nested_in: tuple[str, ...] = ()
-    counts: Mapping = field(default_factory=dict)
-
-    @property
-    def formula(self) -> str:
-        """The design that the samples allow; empty when the factor cannot be estimated."""
-        if self.verdict in ("not_testable", "not_identifiable"):
-            return ""
-        return "~ " + " + ".join([*self.blocks, self.factor])
-
-    @property
-    def units(self) -> pd.DataFrame:
-        """One row a unit (a donor in an arm), sorted by its name."""
-        return self.samples.drop_duplicates("unit").set_index("unit").sort_index()
+from emhniche.interaction import judge_interaction, relabellings
 
 
 def audit_contrast(
@@ -89,9 +38,11 @@ def audit_contrast(
         :data:`emhniche.confounding.NUISANCES` it has. An empty field is not recorded.
     contrast
         ``name``, ``factor`` (a column), ``test`` and ``reference`` (two of its levels), and
-        optionally ``subset`` (column -> value).
+        optionally ``subset`` (column -> value) and ``interaction``: ``factor``, ``test`` and
+        ``reference`` of a second factor, at whose levels the arms' differences are compared.
     min_units
-        Known donors that each arm needs before anything is tested.
+        Known donors that each arm (each of the four groups of an interaction) needs before
+        anything is tested.
 
     Returns
     -------
@@ -99,20 +50,23 @@ def audit_contrast(
         Verdict, reason and design.
     """
     rows = _rows(samples, contrast)
+    second = contrast.get("interaction") or {}
     audit = Audit(
         **{key: str(contrast[key]) for key in ("name", "factor", "test", "reference")},
         verdict="not_testable",
         reason="",
         samples=rows,
         counts=_count(rows),
+        within=tuple(str(second[key]) for key in ("factor", "test", "reference") if second),
     )
-    sides = ((audit.test, True), (audit.reference, False))
-    absent = [level for level, side in sides if not (rows["test"] == side).any()]
+    absent = [name for name, n in zip(audit.groups, sizes(rows), strict=True) if not n]
     if absent:
         return replace(audit, reason=f"no library has {audit.factor} {listing(absent, 'or')}")
     known = rows[rows["donor_known"]]
-    if min(_count(known)["known"]) >= min_units:
+    if min(sizes(known)) >= min_units:
         audit = replace(audit, samples=known)
+    if audit.within:
+        return judge_interaction(audit, min_units=min_units)
     return _judge(audit, min_units)
 
 
@@ -131,62 +85,23 @@ def audit_composition(samples: pd.DataFrame, audit: Audit, *, min_units: int) ->
     Returns
     -------
     Audit
-        The verdict on those libraries that were not sorted or enriched. Where an arm has no such
+        The verdict on those libraries that were not sorted or enriched. Where a group has no such
         library it is ``not_identifiable``: the gate set the frequencies.
     """
     rows = samples.loc[audit.samples.index]
     free = rows[rows["enrichment"].isin(["none", ""])] if "enrichment" in rows else rows
-    for level, side in ((audit.test, True), (audit.reference, False)):
-        arm = audit.samples.index[audit.samples["test"] == side]
+    for name, here in zip(audit.groups, split(audit.samples), strict=True):
+        arm = audit.samples.index[here]
         if len(arm) and free.index.intersection(arm).empty:
             gates = listing(rows.loc[arm, "enrichment"].unique(), "or")
             return replace(
                 audit,
                 verdict="not_identifiable",
-                reason=f"every {level} library is sorted or enriched ({gates}), and the gate set "
+                reason=f"every {name} library is sorted or enriched ({gates}), and the gate set "
                 "how frequent each cell type is",
                 samples=audit.samples.loc[free.index],
             )
-    keys = ("name", "factor", "test", "reference")
-    return audit_contrast(free, {key: getattr(audit, key) for key in keys}, min_units=min_units)
-
-
-def design_matrix(
-    units: pd.DataFrame, blocks: Sequence[str], *, min_units: int
-) -> tuple[pd.DataFrame | None, str]:
-    """Build the model matrix of the units that are left for a cell type.
-
-    Parameters
-    ----------
-    units
-        Rows of :attr:`Audit.units`, of known donors.
-    blocks
-        Columns besides the factor.
-    min_units
-        Known donors that each arm needs.
-
-    Returns
-    -------
-    matrix
-        Units x coefficients; the last column, ``test``, is the factor. Paired designs keep the
-        donors with both arms. None when the factor cannot be estimated.
-    reason
-        Why not, else empty.
-    """
-    if "donor" in blocks:
-        units = units[_paired(units)]
-    sides = [int((units["test"] == side).sum()) for side in (True, False)]
-    if min(sides) < min_units:
-        kind = "paired donors" if "donor" in blocks else "known donors"
-        return None, f"{sides[0]} against {sides[1]} {kind}, {min_units} in each arm are needed"
-    others = independent_columns(units, blocks)
-    matrix = np.column_stack([others, units["test"].to_numpy(dtype=float)])
-    if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
-        return None, f"in these donors it cannot be told from {listing(blocks, 'and')}"
-    if len(matrix) - matrix.shape[1] < _MIN_RESIDUAL:
-        return None, f"adjusting for {listing(blocks, 'and')} leaves too few donors to judge noise"
-    names = ["intercept", *(f"block_{i}" for i in range(1, others.shape[1])), "test"]
-    return pd.DataFrame(matrix, index=units.index, columns=names), ""
+    return audit_contrast(free, audit.contrast, min_units=min_units)
 
 
 def design_table(audits: Sequence[Audit], compositions: Sequence[Audit]) -> pd.DataFrame:
@@ -208,7 +123,7 @@ def design_table(audits: Sequence[Audit], compositions: Sequence[Audit]) -> pd.D
         *("contrast", "factor", "test", "reference", "units_test", "units_reference"),
         *("known_donors_test", "known_donors_reference", "paired_donors", "aliased_with"),
         *("nested_in", "design_formula", "min_attainable_p", "verdict", "reason"),
-        *("composition_verdict", "composition_reason"),
+        *("composition_verdict", "composition_reason", "interaction"),
     ]
     rows = [
         (
@@ -216,6 +131,7 @@ def design_table(audits: Sequence[Audit], compositions: Sequence[Audit]) -> pd.D
             *(*audit.counts["known"], audit.counts["paired"], "; ".join(audit.aliased_with)),
             *("; ".join(audit.nested_in), audit.formula, smallest_p(audit)),
             *(audit.verdict, audit.reason, composition.verdict, composition.reason),
+            "{}: {} against {}".format(*audit.within) if audit.within else "",
         )
         for audit, composition in zip(audits, compositions, strict=True)
     ]
@@ -235,11 +151,14 @@ def smallest_p(audit: Audit) -> float:
     float
         2 / the number of ways to relabel known donors within the blocks of the design (pairs by
         swapping), at most 1. A model's smaller p leans on the model. NaN where the factor cannot
-        be estimated.
+        be estimated, and for an interaction of unpaired donors.
     """
     if not audit.formula:
         return math.nan
     units = audit.units[audit.units["donor_known"]]
+    if audit.within:
+        found = 2.0 / relabellings(units, audit.blocks)
+        return min(1.0, found) if found == found else found
     strata = units.groupby(list(audit.blocks)) if audit.blocks else [("", units)]
     ways = math.prod(math.comb(len(part), int(part["test"].sum())) for _, part in strata)
     return min(1.0, 2.0 / ways)
@@ -251,29 +170,34 @@ def _rows(samples: pd.DataFrame, contrast: Mapping[str, object]) -> pd.DataFrame
     for column, value in dict(contrast.get("subset") or {}).items():
         chosen = chosen[chosen[column].astype(str) == str(value)]
     level = chosen[contrast["factor"]].astype(str)
-    rows = chosen[level.isin([contrast["test"], contrast["reference"]])].copy()
+    inside = level.isin([contrast["test"], contrast["reference"]])
+    second = contrast.get("interaction") or {}
+    if second:
+        place = chosen[second["factor"]].astype(str)
+        inside &= place.isin([second["test"], second["reference"]])
+    rows = chosen[inside].copy()
     rows["test"] = level[rows.index] == contrast["test"]
     rows["unit"] = rows["donor"].astype(str) + " | " + level[rows.index]
     present = [column for column in NUISANCES if column in rows]
     for column in present:
         rows[column] = rows[column].astype(object).where(rows[column].notna(), "").astype(str)
-    return rows[["unit", "donor", "donor_known", "test", *present]]
-
-
-def _paired(rows: pd.DataFrame) -> pd.Series:
-    """Tell the rows whose donor is known and has both arms."""
-    return rows["donor_known"] & (rows.groupby("donor")["test"].transform("nunique") == 2)
+    kept = dict.fromkeys(["unit", "donor", "donor_known", "test", *present])
+    if second:
+        rows["within"] = place[rows.index] == second["test"]
+        rows["unit"] += " | " + place[rows.index]
+        rows[contrast["factor"]], rows[second["factor"]] = level[rows.index], place[rows.index]
+        kept |= dict.fromkeys(["within", contrast["factor"], second["factor"]])
+    return rows[[*kept]]
 
 
 def _count(rows: pd.DataFrame) -> dict[str, object]:
-    """Count units and known donors of each arm, and the donors with both arms."""
-    units = rows.drop_duplicates("unit")
+    """Count donors (and libraries of unknown ones) of each arm, and those with both arms."""
     both = [
-        tuple(int((part["test"] == side).sum()) for side in (True, False))
-        for part in (units, units[units["donor_known"]])
+        tuple(int(part.loc[part["test"] == side, "donor"].nunique()) for side in (True, False))
+        for part in (rows, rows[rows["donor_known"]])
     ]
-    paired = int(rows.loc[_paired(rows), "donor"].nunique())
-    return {"units": both[0], "known": both[1], "paired": paired}
+    in_both = int(rows.loc[paired(rows), "donor"].nunique())
+    return {"units": both[0], "known": both[1], "paired": in_both}
 
 
 def _judge(audit: Audit, min_units: int) -> Audit:
@@ -291,7 +215,7 @@ def _judge(audit: Audit, min_units: int) -> Audit:
         notes.insert(0, f"left out, because only one arm has their like: {gone}")
     blocks = _blocks(rows, columns, min_units)
     if "donor" in blocks:
-        rows = rows[_paired(rows)]
+        rows = rows[paired(rows)]
     audit = replace(audit, samples=rows)
     if confounded(rows, blocks):
         return _confounded_together(audit, blocks)
@@ -310,7 +234,7 @@ def _judge(audit: Audit, min_units: int) -> Audit:
 
 def _blocks(rows: pd.DataFrame, columns: Sequence[str], min_units: int) -> tuple[str, ...]:
     """Choose what the design adjusts for: the donor where enough are paired, then the rest."""
-    pairs = rows[_paired(rows)]
+    pairs = rows[paired(rows)]
     blocks = []
     if pairs["donor"].nunique() >= max(min_units, min(_count(rows)["known"]) / 2):
         rows, blocks = pairs, ["donor"]

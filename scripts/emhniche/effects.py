@@ -92,12 +92,14 @@ def like_with_like(contrasts: Iterable[Mapping], samples: pd.DataFrame) -> list[
     Returns
     -------
     list of Mapping
-        A contrast between tissues compares cells that differ without any plant, and is left out.
+        A contrast between tissues compares cells that differ without any plant, and is left out;
+        so is an interaction, whose effect is no difference of two arms.
     """
     return [
         one
         for one in contrasts
-        if len({frozenset(arm["tissue"]) for arm in arms(one, samples)}) == 1
+        if not one.get("interaction")
+        and len({frozenset(arm["tissue"]) for arm in arms(one, samples)}) == 1
     ]
 
 

@@ -92,27 +92,28 @@ def moderated_test(
     return fitted[-1], fitted[-1] - reach, fitted[-1] + reach, p
 
 
-def interval(test: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
-    """Return the 95 % t-interval of a difference of means (Welch).
+def interval(*arms: np.ndarray) -> tuple[float, float]:
+    """Return the 95 % t-interval of a difference of means, or of two such differences (Welch).
 
     Parameters
     ----------
-    test, reference
-        One value a unit.
+    *arms
+        One value a unit: test and reference; for a difference of differences also a second test
+        and a second reference.
 
     Returns
     -------
     low, high
         NaN with fewer than two units in an arm, or when no unit differs from its arm.
     """
-    if min(len(test), len(reference)) < 2:
+    if min(map(len, arms)) < 2:
         return np.nan, np.nan
-    errors = np.array([np.var(arm, ddof=1) / len(arm) for arm in (test, reference)])
+    errors = np.array([np.var(arm, ddof=1) / len(arm) for arm in arms])
     if errors.sum() < _SAME:
         return np.nan, np.nan
-    df = errors.sum() ** 2 / (errors**2 / [len(test) - 1, len(reference) - 1]).sum()
+    df = errors.sum() ** 2 / (errors**2 / [len(arm) - 1 for arm in arms]).sum()
     reach = stats.t.ppf(0.975, df) * np.sqrt(errors.sum())
-    middle = np.mean(test) - np.mean(reference)
+    middle = np.dot([np.mean(arm) for arm in arms], [1, -1, -1, 1][: len(arms)])
     return float(middle - reach), float(middle + reach)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from emhniche.design import Audit, design_matrix
+from emhniche.audits import Audit, design_matrix
 from emhniche.moderation import adjust, interval, moderated_test
 from emhniche.pseudobulk import LEVELS, Pseudobulk, log_cpm
 from emhniche.units import ARMS, Units, gather_units

@@ -56,7 +56,8 @@ def complete(value: Any, schema: dict[str, Any]) -> Any:
     Returns
     -------
     Any
-        A copy in the schema's order, with every key that has a default and every section of keys.
+        A copy in the schema's order, with every key that has a default and every section of keys,
+        but for a section with keys that must be given: that one may be left out.
         A number that came as text (YAML reads ``8e-3`` so, and ``--config`` all that is nested) is
         a number, and a number where text is wanted (a donor called 4) is text. Nothing is checked.
     """
@@ -66,7 +67,9 @@ def complete(value: Any, schema: dict[str, Any]) -> Any:
         filled = {
             key: complete(given.get(key, part.get("default")), part)
             for key, part in parts.items()
-            if key in given or "default" in part or part.get("type") == "object"
+            if key in given
+            or "default" in part
+            or (part.get("type") == "object" and "required" not in part)
         }
         further = schema.get("additionalProperties") or {}
         for key in given:

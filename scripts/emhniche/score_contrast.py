@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from emhniche.design import Audit, design_matrix
+from emhniche.audits import Audit, design_matrix
 from emhniche.errors import InputError
 from emhniche.io import CELL_ID
 from emhniche.mixed_model import Moments, compare_intercepts

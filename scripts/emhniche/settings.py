@@ -227,7 +227,21 @@ def _contrasts(
             chosen = chosen[_levels(chosen, column, [level], f"{where}: subset") == level]
         wanted = [contrast["test"], contrast["reference"]]
         _levels(chosen, contrast["factor"], wanted, f"{where}: factor")
+        if "interaction" in contrast:
+            _interaction(contrast, chosen, where)
     return contrasts
+
+
+def _interaction(contrast: dict[str, Any], chosen: pd.DataFrame, where: str) -> None:
+    """Refuse a second factor that the samples do not have, or that is no second one."""
+    second, where = contrast["interaction"], f"{where}: interaction"
+    if second["factor"] == contrast["factor"]:
+        raise InputError(
+            f"{where}: factor is '{second['factor']}' as in the contrast; name another column"
+        )
+    if second["test"] == second["reference"]:
+        raise InputError(f"{where}: test and reference are both '{second['test']}'; name two")
+    _levels(chosen, second["factor"], [second["test"], second["reference"]], where)
 
 
 def _levels(samples: pd.DataFrame, column: str, wanted: list[str], where: str) -> pd.Series:

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import anndata as ad
@@ -187,9 +188,10 @@ def _niche(folder: Path, run: Run, cells: ad.AnnData, annotation: pd.DataFrame) 
         panel,
         load_ligand_receptor(paths["ligand_receptor"], species, panel),
         **run.config["niche"],
+        seed=run.config["seed"],
     )
-    for name in ("design", "contrasts", "production", "composition", "ligand_receptor"):
-        io.write_table(getattr(tables, name), folder / "niche" / f"{name}.tsv")
+    for field in fields(tables):
+        io.write_table(getattr(tables, field.name), folder / "niche" / f"{field.name}.tsv")
 
 
 def _myeloid(folder: Path, run: Run, cells: ad.AnnData, annotation: pd.DataFrame) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from emhniche.design import Audit
+from emhniche.audits import Audit
 from emhniche.moderation import interval
 from emhniche.pseudobulk import Pseudobulk, log_cpm, sum_rows
 
@@ -164,6 +164,34 @@ def describe(units: Units, genes: Sequence[str]) -> pd.DataFrame:
     absent = {"units_test": 0, "units_reference": 0, "ambient": False, "measured_by_all": False}
     kinds = {name: type(value) for name, value in absent.items()}
     return table.reindex(genes).fillna(absent).astype(kinds)
+
+
+def between(there: pd.DataFrame, elsewhere: pd.DataFrame) -> pd.DataFrame:
+    """Describe an interaction: what two descriptions of the same genes differ by.
+
+    Parameters
+    ----------
+    there, elsewhere
+        As :func:`describe` returns them, at the second factor's test and reference level.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of :func:`describe`. Cells and counts are sums over both levels, units are the
+        donors of the level that has fewer; detection and level of an arm are left empty, since they
+        belong to a tissue; ``effect`` is the difference of the two effects, without an interval.
+    """
+    table = there.copy()
+    for arm, _ in ARMS:
+        for name in ("cells", "counts"):
+            table[f"{name}_{arm}"] = there[f"{name}_{arm}"] + elsewhere[f"{name}_{arm}"]
+        table[f"units_{arm}"] = np.minimum(there[f"units_{arm}"], elsewhere[f"units_{arm}"])
+        table[[f"detection_{arm}", f"logcpm_{arm}"]] = np.nan
+    table["effect"] = there["effect"] - elsewhere["effect"]
+    table["ambient"] = there["ambient"] | elsewhere["ambient"]
+    table["measured_by_all"] = there["measured_by_all"] & elsewhere["measured_by_all"]
+    table[["ci_low", "ci_high"]] = np.nan
+    return table
 
 
 def _interval(units: Units, values: np.ndarray, speaks: np.ndarray) -> tuple[float, float]:

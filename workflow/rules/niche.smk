@@ -2,7 +2,8 @@
 
 In: ``cells.h5ad``, the annotation, the panel and its ligand-receptor pairs. Out: ``design.tsv`` (what
 each contrast allows), ``contrasts.tsv`` (panel genes by cell type), ``production.tsv`` (who makes
-them), ``composition.tsv`` (how frequent the cells are) and ``ligand_receptor.tsv``.
+them), ``composition.tsv`` (how frequent the cells are), ``supply.tsv`` (expression times abundance),
+``ligand_receptor.tsv`` and ``ligand_receptor_contrasts.tsv`` (who could talk to whom).
 
 Signals: In: the same, the scores of cells, the signatures and the responses. Out: ``scores.tsv`` and
 ``responses.tsv`` (what differs between the arms), ``emh_index.tsv``, ``emh_contrasts.tsv`` (how much
@@ -48,6 +49,18 @@ rule niche:
             category="Tables",
             labels={"table": "niche/ligand_receptor.tsv"},
         ),
+        supply=report(
+            "<results>/niche/supply.tsv",
+            caption="../report/supply.rst",
+            category="Tables",
+            labels={"table": "niche/supply.tsv"},
+        ),
+        ligand_receptor_contrasts=report(
+            "<results>/niche/ligand_receptor_contrasts.tsv",
+            caption="../report/ligand_receptor_contrasts.rst",
+            category="Tables",
+            labels={"table": "niche/ligand_receptor_contrasts.tsv"},
+        ),
     log:
         "<logs>/niche/niche.log",
     benchmark:
@@ -64,6 +77,7 @@ rule niche:
         code=lambda wildcards: code_digest("niche"),
         settings=run.config["niche"],
         species=run.species,
+        seed=run.config["seed"],
     script:
         "../../scripts/niche.py"
 

@@ -188,7 +188,8 @@ def asked(run: RunTables) -> list[tuple[str, str]]:
         (
             titles[one["name"]],
             f"contrast {one['name']} over {one['factor']}"
-            + "".join(f", only samples with {k} {v}" for k, v in (one.get("subset") or {}).items()),
+            + "".join(f", only samples with {k} {v}" for k, v in (one.get("subset") or {}).items())
+            + (f", and {one['interaction']['factor']}" if one.get("interaction") else ""),
         )
         for one in config["niche"]["contrasts"]
     ]

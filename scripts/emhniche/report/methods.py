@@ -299,9 +299,9 @@ def _comparison(niche: Mapping, tool: _Tools) -> Paragraph:
         f"where each arm has at least {niche['min_units']} known donors and the factor is not "
         "aliased with study, platform or gate, and only for genes with at least "
         f"{niche['min_counts']} counts. Genes were tested by the negative binomial model of "
-        f"DESeq2 ({tool('pydeseq2', 'PyDESeq2')}), frequencies by moderated tests of log odds "
-        "as in propeller, from libraries that were not sorted; the false discovery rate was "
-        "controlled within each contrast and tier of the panel.",
+        f"DESeq2 ({tool('pydeseq2', 'PyDESeq2')}), frequencies by weighted and moderated tests "
+        "of log odds after propeller, from unsorted libraries; the false discovery rate "
+        "was controlled within each contrast and tier of the panel.",
         ("squair", "deseq2", "pydeseq2", "propeller", "bh"),
     )
 

@@ -97,7 +97,7 @@ def forest(contrasts: pd.DataFrame, design: Mapping) -> Figure | None:
     contrasts
         Rows of ``niche/contrasts.tsv`` of one contrast.
     design
-        Its row of ``niche/design.tsv``.
+        The contrast, as the configuration has it.
 
     Returns
     -------
@@ -127,8 +127,7 @@ def forest(contrasts: pd.DataFrame, design: Mapping) -> Figure | None:
     axis.set_yticks(range(len(names)), names, fontsize=8)
     axis.tick_params(axis="y", length=0)
     axis.grid(True, axis="x")
-    test, reference = words.name(design["test"]), words.name(design["reference"])
-    axis.set_xlabel(f"log2 fold change: higher in {reference} (left) or in {test} (right)")
+    axis.set_xlabel(_meaning(design))
     axis.set_ylim(-0.8, len(table) - 0.2)
     present = [key for key in STATUS_COLOURS if key in set(table["status"])]
     handles = [
@@ -141,6 +140,19 @@ def forest(contrasts: pd.DataFrame, design: Mapping) -> Figure | None:
     labels = [words.status(key).word for key in present]
     figure.legend(handles, labels, loc="outside upper left", ncols=len(present))
     return figure
+
+
+def _meaning(design: Mapping) -> str:
+    """Say what left and right of zero mean."""
+    test, reference = words.name(design["test"]), words.name(design["reference"])
+    second = design.get("interaction")
+    if not second:
+        return f"log2 fold change: higher in {reference} (left) or in {test} (right)"
+    there, elsewhere = words.name(second["test"]), words.name(second["reference"])
+    return (
+        f"difference of log2 fold changes, {test} against {reference}:\n"
+        f"raised more in {elsewhere} (left) or in {there} (right)"
+    )
 
 
 def known(production: pd.DataFrame) -> pd.Series:

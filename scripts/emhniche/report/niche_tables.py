@@ -121,6 +121,8 @@ def composition_table(run: RunTables) -> PageTable:
         Column("ci_low", "95 % from", "signed"),
         Column("ci_high", "to", "signed"),
         Column("q", "q", "p"),
+        Column("effect_compositional", "Against the median kind", "signed"),
+        Column("q_compositional", "q of that", "p"),
         Column("status", "Status", "status"),
     ]
     return run_table(
@@ -129,7 +131,8 @@ def composition_table(run: RunTables) -> PageTable:
         _titled(run, table[known_share]),
         columns,
         caption="Frequency of lineages, the mean of the units, from libraries that were not sorted "
-        "or enriched. A dash: the arm has no such library.",
+        "or enriched. Where one kind grows, the odds of all others fall: the log2 fold change "
+        "against the median kind takes that away. A dash: the arm has no such library.",
         searchable=True,
     )
 

@@ -215,6 +215,14 @@ def read_obs(path: Path) -> pd.DataFrame:
         return read_elem(file["obs"])
 
 
+def _places(contrast: Mapping) -> str:
+    """Say between which places an interaction compares, empty for any other contrast."""
+    second = contrast.get("interaction")
+    if not second:
+        return ""
+    return f", in {words.name(second['test'])} more than in {words.name(second['reference'])}"
+
+
 def contrast_titles(run: RunTables) -> dict[str, str]:
     """Return what each contrast is called on the page, such as ``LPS against control``.
 
@@ -231,7 +239,7 @@ def contrast_titles(run: RunTables) -> dict[str, str]:
     contrasts = run.config["niche"]["contrasts"]
     titles = {
         one["name"]: words.capital(
-            f"{words.name(one['test'])} against {words.name(one['reference'])}"
+            f"{words.name(one['test'])} against {words.name(one['reference'])}{_places(one)}"
         )
         for one in contrasts
     }

@@ -1,0 +1,263 @@
+"""Do more cells talk to each other over an axis in one arm than in the other?
+
+The score of a ligand-receptor pair (see ``ligand_receptor``) is taken donor by donor, for each
+sender and receiver, and compared between the arms of a contrast like any other value of a donor. A
+donor counts where it has enough cells of both lineages, however few transcripts they hold: leaving
+out the donors in which a gene was not seen would hide the very difference.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from emhniche.audits import Audit, design_matrix, difference, split
+from emhniche.moderation import adjust, interval, moderated_test
+from emhniche.pseudobulk import Pseudobulk
+
+COLUMNS = (
+    *("contrast", "ligand", "receptor", "axis", "sign", "sender", "receiver", "units_test"),
+    *("units_reference", "score_test", "score_reference", "effect", "ci_low", "ci_high", "p", "q"),
+    *("status", "ambient", "reason"),
+)
+
+_NUMBERS = ["score_test", "score_reference", "effect", "ci_low", "ci_high", "p"]
+
+
+@dataclass(frozen=True)
+class _Lineages:
+    """What the lineages of each unit hold: units x lineages (x genes)."""
+
+    units: pd.DataFrame
+    names: list[str]
+    genes: list[str]
+    counts: np.ndarray
+    soup: np.ndarray
+    depth: np.ndarray
+    cells: np.ndarray
+    measured: np.ndarray
+
+    def level(self) -> np.ndarray:
+        """Return log2(1 + counts per million)."""
+        depth = np.maximum(self.depth, 1)[:, :, None]
+        return np.log2(1 + self.counts / depth * 1e6)
+
+
+def compare_pairs(
+    bulk: Pseudobulk,
+    pairs: pd.DataFrame,
+    audits: Sequence[Audit],
+    ambient: pd.DataFrame,
+    *,
+    min_cells: int,
+    min_counts: int,
+    min_units: int,
+) -> pd.DataFrame:
+    """Compare the scores of ligand-receptor pairs between the arms of every contrast.
+
+    Parameters
+    ----------
+    bulk
+        Counts summed by library and cell type.
+    pairs
+        ``axis``, ``ligand``, ``receptor``, ``coreceptor`` (tuple) and ``sign``, one row a pair.
+    audits
+        What each contrast allows.
+    ambient
+        Groups of `bulk` x panel genes: ambient RNA explains the lineage's counts (bool).
+    min_cells
+        Cells of both lineages that a unit needs.
+    min_counts
+        Counts that the sender needs of the ligand, and the receiver of each part of the receptor,
+        over all units; half as many must be expected in each arm if the arms did not differ.
+    min_units
+        Known donors that each arm needs for a p-value.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``niche/ligand_receptor_contrasts.tsv``; ``docs/supply.md`` explains the columns. ``q`` is
+        Benjamini-Hochberg over the tested rows of a contrast.
+    """
+    tables = [pd.DataFrame(columns=[*COLUMNS])]
+    for audit in audits:
+        if audit.verdict == "not_testable":
+            continue
+        held = _gather(bulk, pairs, audit, ambient)
+        rows = _candidates(held, pairs, audit, min_cells, min_counts)
+        scores = _scores(held, rows)
+        table = _compare(held, rows, scores, audit, min_cells=min_cells, min_units=min_units)
+        table["q"] = adjust(table["p"].to_numpy(dtype=float))
+        tables.append(table.assign(contrast=audit.name))
+    table = pd.concat([part for part in tables if len(part)] or tables, ignore_index=True)
+    table["ambient"] = table["ambient"].astype("boolean").fillna(False).astype(bool)
+    for arm in ("test", "reference"):
+        table[f"units_{arm}"] = table[f"units_{arm}"].astype("Int64")
+    order = [*COLUMNS[: COLUMNS.index("receiver") + 1]]
+    return table.sort_values(order, ignore_index=True, na_position="first")[[*COLUMNS]]
+
+
+def _gather(
+    bulk: Pseudobulk, pairs: pd.DataFrame, audit: Audit, ambient: pd.DataFrame
+) -> _Lineages:
+    """Sum the genes of the pairs by unit and lineage."""
+    wanted = {*pairs["ligand"], *pairs["receptor"], *(x for c in pairs["coreceptor"] for x in c)}
+    genes = [gene for gene in bulk.detected if gene in wanted]
+    names = bulk.labels("lineage")
+    chosen = bulk.groups["sample"].isin(audit.samples.index) & bulk.groups["lineage"].isin(names)
+    groups = bulk.groups[chosen]
+    unit = groups["sample"].map(audit.samples["unit"])
+    order = sorted(set(unit))
+    index = pd.MultiIndex.from_product([order, names])
+    keys = [unit.to_numpy(), groups["lineage"].to_numpy()]
+    counts = bulk.dense(genes).loc[groups.index]
+    soup = counts.where(ambient.loc[groups.index, genes], 0.0)
+    depth = pd.Series(bulk.counts[groups.index].sum(axis=1).A1, groups.index)
+    dataset = bulk.samples["dataset"].astype(str)[groups["sample"]]
+    measured = bulk.measured.loc[genes, dataset].T.groupby(unit.to_numpy()).all().loc[order]
+    shape = (len(order), len(names), len(genes))
+
+    def summed(table: pd.DataFrame | pd.Series, shape: tuple[int, ...]) -> np.ndarray:
+        whole = table.groupby(keys).sum().reindex(index, fill_value=0)
+        return whole.to_numpy(dtype=float).reshape(shape)
+
+    return _Lineages(
+        units=audit.units.loc[order],
+        names=names,
+        genes=genes,
+        counts=summed(counts, shape),
+        soup=summed(soup, shape),
+        depth=summed(depth, shape[:2]),
+        cells=summed(groups["n_cells"], shape[:2]),
+        measured=measured.to_numpy(dtype=bool),
+    )
+
+
+def _candidates(
+    held: _Lineages, pairs: pd.DataFrame, audit: Audit, min_cells: int, min_counts: int
+) -> pd.DataFrame:
+    """Return a row for each pair, sender and receiver that hold it, or one that says why none."""
+    counted = held.cells >= min_cells
+    sums = np.where(counted[:, :, None], held.counts, 0.0).sum(axis=0)
+    soup = np.where(counted[:, :, None], held.soup, 0.0).sum(axis=0)
+    dirty = (soup >= 0.5 * sums) & (sums > 0)
+    enough = (sums >= min_counts) & _expected(held, counted, audit, min_counts)
+    rows = []
+    for pair in pairs.itertuples():
+        parts = [pair.receptor, *pair.coreceptor]
+        names = {name: getattr(pair, name) for name in ("ligand", "receptor", "axis", "sign")}
+        names |= {"genes": (pair.ligand, *parts)}
+        absent = [
+            gene
+            for gene in (pair.ligand, *parts)
+            if gene not in held.genes or not held.measured[:, held.genes.index(gene)].any()
+        ]
+        if absent:
+            rows.append({**names, "reason": f"no dataset measures {', '.join(absent)}"})
+            continue
+        place = [held.genes.index(gene) for gene in (pair.ligand, *parts)]
+        senders = np.flatnonzero(enough[:, place[0]])
+        receivers = np.flatnonzero(enough[:, place[1:]].all(axis=1))
+        for sender, receiver in product(senders, receivers):
+            soiled = dirty[sender, place[0]] or dirty[receiver, place[1:]].any()
+            where = {"sender": held.names[sender], "receiver": held.names[receiver]}
+            rows.append({**names, **where, "ambient": bool(soiled), "reason": ""})
+        if not len(senders) or not len(receivers):
+            lost = pair.ligand if not len(senders) else " and ".join(parts)
+            because = f"no lineage holds {min_counts} counts of {lost}, half of them expected"
+            rows.append({**names, "reason": f"{because} in each arm"})
+    columns = ["ligand", "receptor", "axis", "sign", "genes", "sender", "receiver", "ambient"]
+    return pd.DataFrame(rows, columns=[*columns, "reason"])
+
+
+def _expected(held: _Lineages, counted: np.ndarray, audit: Audit, min_counts: int) -> np.ndarray:
+    """Tell the lineages x genes that each group should have counts of, if the arms were alike."""
+    depth = np.where(counted, held.depth, 0.0)
+    sums = np.where(counted[:, :, None], held.counts, 0.0).sum(axis=0)
+    whole = np.maximum(depth.sum(axis=0), 1)
+    least = np.min([depth[here].sum(axis=0) / whole for here in split(held.units)], axis=0)
+    return sums * least[:, None] >= min_counts / 2
+
+
+def _scores(held: _Lineages, rows: pd.DataFrame) -> np.ndarray:
+    """Return units x rows: geometric mean of the levels of ligand and weakest receptor part."""
+    level = held.level()
+    scores = np.full((len(held.units), len(rows)), np.nan)
+    for position, row in enumerate(rows.itertuples()):
+        if not isinstance(row.sender, str):
+            continue
+        place = [held.genes.index(gene) for gene in row.genes]
+        sender, receiver = held.names.index(row.sender), held.names.index(row.receiver)
+        weakest = level[:, receiver, place[1:]].min(axis=1)
+        scores[:, position] = np.sqrt(level[:, sender, place[0]] * weakest)
+    return scores
+
+
+def _compare(
+    held: _Lineages,
+    rows: pd.DataFrame,
+    scores: np.ndarray,
+    audit: Audit,
+    *,
+    min_cells: int,
+    min_units: int,
+) -> pd.DataFrame:
+    """Test the rows, those of the same units together, so that they share their variances."""
+    table = rows.assign(status="not_testable", units_test=np.nan, units_reference=np.nan)
+    table[_NUMBERS] = np.nan
+    because = "" if audit.verdict == "tested" else audit.reason.split(":")[0].split(";")[0]
+    sets: dict[tuple[bool, ...], list[int]] = {}
+    for position, row in enumerate(rows.itertuples()):
+        if row.reason:
+            continue
+        both = [held.names.index(row.sender), held.names.index(row.receiver)]
+        present = (held.cells[:, both] >= min_cells).all(axis=1)
+        genes = [held.genes.index(gene) for gene in row.genes]
+        present &= held.measured[:, genes].all(axis=1)
+        if row.ambient:
+            table.loc[position, "reason"] = "ambient RNA explains half of one side or more"
+        else:
+            sets.setdefault(tuple(present), []).append(position)
+    for present, places in sets.items():
+        here = np.array(present)
+        found = _test(held.units[here], scores[here][:, places], audit, min_units, min_cells)
+        found["reason"] = found["reason"].where(found["reason"] != "", because)
+        table.loc[places, found.columns] = found.set_axis(places)
+    return table
+
+
+def _test(
+    units: pd.DataFrame, values: np.ndarray, audit: Audit, min_units: int, min_cells: int
+) -> pd.DataFrame:
+    """Return the columns of rows that rest on the same units."""
+    found = pd.DataFrame(index=range(values.shape[1]), columns=_NUMBERS, dtype=float)
+    found["status"], found["reason"] = audit.verdict, ""
+    matrix = None
+    if audit.verdict == "tested":
+        matrix, why_not = design_matrix(units, audit.blocks, min_units=min_units)
+        if matrix is None:
+            found["status"], found["reason"] = "effect_only", why_not
+        else:
+            where = units.index.get_indexer(matrix.index)
+            units, values = units.iloc[where], values[where]
+    groups = split(units)
+    side = units["test"].to_numpy(dtype=bool)
+    for arm, here in (("test", side), ("reference", ~side)):
+        found[f"units_{arm}"] = units.loc[here, "donor"].nunique()
+        if here.any() and not audit.within:
+            found[f"score_{arm}"] = values[here].mean(axis=0)
+    absent = [name for name, here in zip(audit.groups, groups, strict=True) if not here.any()]
+    if absent:
+        found["status"] = "not_testable"
+        found["reason"] = f"no {absent[0]} donor or library has {min_cells} cells of both lineages"
+        return found
+    found["effect"] = difference(values, units)
+    if matrix is not None:
+        numbers = np.column_stack(moderated_test(values, matrix.to_numpy()))
+        found[["effect", "ci_low", "ci_high", "p"]] = numbers
+    elif audit.verdict != "not_identifiable" and units["donor_known"].all():
+        spans = [interval(*(column[here] for here in groups)) for column in values.T]
+        found[["ci_low", "ci_high"]] = np.array(spans).reshape(-1, 2)
+    return found
