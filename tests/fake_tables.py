@@ -155,12 +155,22 @@ def _signals() -> dict[str, pd.DataFrame]:
         **{"genes": [f"{SCRIPT};Kitl", "Kitl"], "rho": [0.8, np.nan], "units": 8, "q": np.nan},
         **{"min_attainable_p": [0.125, np.nan], "p": np.nan, "status": "effect_only"},
     }
+    readings = {
+        **{"contrast": CONTRAST, "axis": [SCRIPT, "KIT", "KIT"], "tier": "core"},
+        **{"reading": ["production", "reception", "response"], "n_rows": [4, 3, 2]},
+        **{"n_tested": [3, 0, 2], "n_up": [1, np.nan, 0], "n_down": [0, np.nan, 0]},
+        **{"direction": ["up", np.nan, "none"], "name": [SCRIPT, np.nan, np.nan]},
+        **{"cell_type": [SCRIPT, np.nan, np.nan], "effect": [1.5, np.nan, np.nan]},
+        **{"status": ["tested", "not_testable", "tested"], "reason": ["", SCRIPT, ""]},
+        **{"caution": [SCRIPT, np.nan, np.nan]},
+    }
     return {
         "scores": pd.DataFrame(numbers | scores | {"effect_z": [1.5, np.nan]}),
         "responses": pd.DataFrame(numbers | responses),
         "emh_index": pd.DataFrame(index),
         "emh_contrasts": pd.DataFrame(numbers | {"measure": ["emh_index", "hspc"]}),
         "emh_axes": pd.DataFrame(axes),
+        "axes": pd.DataFrame(readings),
     }
 
 

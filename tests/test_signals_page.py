@@ -72,9 +72,9 @@ def run_of(**tables: pd.DataFrame) -> RunTables:
 def test_only_what_differs_by_its_test_is_named():
     texts = [one.text for one in sentences(run_of())]
     assert texts == [
-        "Tumour against naive, scores that differ at a false discovery rate of 0.05: 1 of 2, first "
+        "Tumour against naive, scores that differ at a false discovery rate of 0.1: 1 of 2, first "
         "bad higher in neutrophil.",
-        "Tumour against naive, responses that differ at a false discovery rate of 0.05: 1 of 2, "
+        "Tumour against naive, responses that differ at a false discovery rate of 0.1: 1 of 2, "
         "first R higher in B.",
         "Tumour against naive, EMH index: +1.2 in log2 odds (95 % +0.4 to +2.0, q 0.01).",
     ]

@@ -8,6 +8,8 @@ them), ``composition.tsv`` (how frequent the cells are), ``supply.tsv`` (express
 Signals: In: the same, the scores of cells, the signatures and the responses. Out: ``scores.tsv`` and
 ``responses.tsv`` (what differs between the arms), ``emh_index.tsv``, ``emh_contrasts.tsv`` (how much
 blood is made) and ``emh_axes.tsv`` (which axes move with that).
+
+Axes: In: contrasts, responses and production. Out: ``axes.tsv`` (the readings of an axis side by side).
 """
 
 
@@ -141,3 +143,34 @@ rule signals:
         seed=run.config["seed"],
     script:
         "../../scripts/niche_signals.py"
+
+
+rule axes:
+    """Put production, reception, restraint and response of each axis side by side."""
+    input:
+        contrasts="<results>/niche/contrasts.tsv",
+        responses="<results>/niche/responses.tsv",
+        production="<results>/niche/production.tsv",
+    output:
+        axes=report(
+            "<results>/niche/axes.tsv",
+            caption="../report/axes.rst",
+            category="Tables",
+            labels={"table": "niche/axes.tsv"},
+        ),
+    log:
+        "<logs>/niche/axes.log",
+    benchmark:
+        "<benchmarks>/niche/axes.tsv"
+    conda:
+        "../../envs/cpu/environment.yaml"
+    container:
+        run.images["cpu"]
+    threads: 1
+    resources:
+        mem_mb=600,
+        runtime=10,
+    params:
+        code=lambda wildcards: code_digest("niche_axes"),
+    script:
+        "../../scripts/niche_axes.py"

@@ -158,6 +158,7 @@ rule report:
         emh_index="<results>/niche/emh_index.tsv",
         emh_contrasts="<results>/niche/emh_contrasts.tsv",
         emh_axes="<results>/niche/emh_axes.tsv",
+        axes="<results>/niche/axes.tsv",
         calls="<results>/myeloid/calls.parquet",
         donors="<results>/myeloid/donors.tsv",
         gates="<results>/myeloid/gates.tsv",

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from emhniche.axes import Q_LEVEL
 from emhniche.report import words
 from emhniche.report.finding import Finding, source
 from emhniche.report.myeloid_findings import pathological
@@ -17,9 +18,6 @@ from emhniche.report.tables import RunTables, contrast_titles
 
 FOCUS = ("KIT", "CXCL12", "G-CSF", "IL-1", "LIF", "TNF", "CXCR2")
 """Axes of the review's panel; further axes are in the tables and the map."""
-
-Q_LEVEL = 0.10
-"""Tested differences at or below this false discovery rate are named."""
 
 OUTCOMES = {
     "not_identifiable": "So no p-value is given.",

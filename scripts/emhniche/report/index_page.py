@@ -11,6 +11,7 @@ import pandas as pd
 
 from emhniche.io import CELL_ID, read_json, write_text
 from emhniche.report import (
+    axes_table,
     index_tables,
     myeloid_figures,
     niche_figures,
@@ -35,6 +36,7 @@ CONTENTS = [
     ("quality", "Quality control"),
     ("integration", "Integration"),
     ("cells", "Cells and clusters"),
+    ("axes", "The axes at a glance"),
     ("panel", "Who makes the panel"),
     ("contrasts", "Contrasts"),
     ("composition", "Composition"),
@@ -169,6 +171,7 @@ def tables(run: RunTables, provenance: Mapping) -> dict[str, PageTable]:
         "contrasts": niche_tables.contrast_table(run),
         "composition": niche_tables.composition_table(run),
         "ligand_receptor": niche_tables.ligand_receptor_table(run),
+        "axes": axes_table.axes_table(run),
         "score_contrasts": signals_figures.score_table(run),
         "emh_axes": signals_figures.axis_table(run),
         "gates": niche_tables.gate_table(run),

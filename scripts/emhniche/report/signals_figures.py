@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
+from emhniche.axes import Q_LEVEL
 from emhniche.report import figures, words
 from emhniche.report.figures import INK, QUIET, styled
 from emhniche.report.finding import Finding, source
@@ -20,9 +21,6 @@ from emhniche.report.index_tables import run_table
 from emhniche.report.niche_figures import NOT_TESTABLE
 from emhniche.report.page_tables import Column, PageTable
 from emhniche.report.tables import RunTables, contrast_titles
-
-Q_LEVEL = 0.05
-"""False discovery rate at which a row is named."""
 
 MAX_ROWS = 100
 """Rows of a table on the page; the linked file holds all."""

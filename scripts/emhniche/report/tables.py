@@ -82,6 +82,13 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "niche/responses.tsv",
         (*CONTRAST, "set", "axis", "kind", "level", "q", "status"),
     ),
+    "axes": (
+        "niche/axes.tsv",
+        (
+            *("contrast", "axis", "tier", "reading", "n_rows", "n_tested", "n_up", "n_down"),
+            *("direction", "name", "cell_type", "effect", "status", "reason", "caution"),
+        ),
+    ),
     "emh_index": (
         "niche/emh_index.tsv",
         (

@@ -1,0 +1,94 @@
+"""The readings of an axis: each from its own rows, never added up, silent where none is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from emhniche.axes import COLUMNS, read_axes
+
+LINEAGE = pd.Series({"CAR": "stroma", "GMP": "HSPC", "B": "B", "matNeu": "neutrophil"})
+
+
+def genes(*rows: tuple) -> pd.DataFrame:
+    keys = ["role", "gene", "cell_type", "effect", "q", "status"]
+    table = pd.DataFrame(rows, columns=keys)
+    return table.assign(
+        contrast="c", axis="KIT", tier="core", level="cell_type", ci_low=-1.0, ci_high=1.0,
+        reason=np.where(table["status"] == "tested", "", "3 counts in both arms together"),
+    )  # fmt: skip
+
+
+def responses(*rows: tuple) -> pd.DataFrame:
+    keys = ["axis", "kind", "set", "cell_type", "effect", "q", "status"]
+    table = pd.DataFrame(rows, columns=keys)
+    return table.assign(contrast="c", level="cell_type", ci_low=-1.0, ci_high=1.0, reason="")
+
+
+def reading(table: pd.DataFrame, name: str) -> pd.Series:
+    return table.set_index("reading").loc[name]
+
+
+def test_each_reading_has_its_own_direction():
+    found = read_axes(
+        genes(
+            ("ligand", "Kitl", "CAR", 1.5, 0.01, "tested"),
+            ("ligand", "Kitl", "B", 0.1, 0.9, "tested"),
+            ("receptor", "Kit", "GMP", -1.0, 0.02, "tested"),
+            ("receptor", "Kit", "B", 3.0, 0.001, "tested"),
+            ("antagonist", "Il1rn", "CAR", 2.0, 0.03, "tested"),
+        ),
+        responses(("KIT", "response", "KIT_MAPK", "GMP", 0.4, 0.5, "tested")),
+        LINEAGE,
+    )
+    assert list(found) == list(COLUMNS)
+    assert reading(found, "production")[["direction", "name", "cell_type"]].tolist() == [
+        *("up", "Kitl", "CAR")
+    ]
+    # a receptor of B cells is none of the cells that the axis is asked about
+    assert reading(found, "reception")[["direction", "n_rows"]].tolist() == ["down", 1]
+    assert reading(found, "restraint")["direction"] == "up"
+    assert reading(found, "response")["direction"] == "none"
+    assert pd.isna(reading(found, "response")["name"])
+
+
+def test_what_cannot_be_known_says_so_and_names_no_direction():
+    found = read_axes(
+        genes(
+            ("ligand", "Kitl", "CAR", np.nan, np.nan, "not_testable"),
+            ("ligand", "Kitl", "B", np.nan, np.nan, "not_testable"),
+            ("receptor", "Kit", "GMP", 2.0, np.nan, "not_identifiable"),
+        ),
+        responses(),
+        LINEAGE,
+    )
+    production = reading(found, "production")
+    assert production["status"] == "not_testable"
+    assert production["reason"] == "3 counts in both arms together"
+    assert pd.isna(production["direction"])
+    assert pd.isna(production["effect"])
+    assert reading(found, "reception")["status"] == "not_identifiable"
+    assert pd.isna(reading(found, "reception")["direction"])
+    assert "response" not in set(found["reading"])
+
+
+@pytest.mark.parametrize(
+    ("control", "said"),
+    [
+        (("GMP", 1.0, 0.01), "IFN_type1 moves the same way there"),
+        (("GMP", -1.0, 0.01), None),
+        (("GMP", 1.0, 0.5), None),
+        (("B", 1.0, 0.01), None),
+    ],
+)
+def test_a_response_that_a_control_shares_carries_a_caution(control, said):
+    cell_type, effect, q = control
+    found = read_axes(
+        genes(("receptor", "Kit", "GMP", 0.1, 0.9, "tested")),
+        responses(
+            ("KIT", "response", "KIT_MAPK", "GMP", 0.8, 0.01, "tested"),
+            ("", "control", "IFN_type1", cell_type, effect, q, "tested"),
+        ),
+        LINEAGE,
+    )
+    caution = reading(found, "response")["caution"]
+    assert caution == said if said else pd.isna(caution)
