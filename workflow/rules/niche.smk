@@ -1,12 +1,12 @@
 """What the extramedullary niche has that the marrow niche has not.
 
+Rule ``signals`` asks besides what the cells do. In: scores, signatures and responses as well. Out:
+``scores.tsv`` and ``responses.tsv`` (what differs between the arms), ``emh_index.tsv`` and
+``emh_contrasts.tsv`` (how much blood is made), ``emh_axes.tsv`` (which axes move with that).
+
 In: ``cells.h5ad``, the annotation, the panel and its ligand-receptor pairs. Out: ``design.tsv`` (what
 each contrast allows), ``contrasts.tsv`` (panel genes by cell type), ``production.tsv`` (who makes
 them), ``composition.tsv`` (how frequent the cells are) and ``ligand_receptor.tsv``.
-
-Signals: In: the same, the scores of cells, the signatures and the responses. Out: ``scores.tsv`` and
-``responses.tsv`` (what differs between the arms), ``emh_index.tsv``, ``emh_contrasts.tsv`` (how much
-blood is made) and ``emh_axes.tsv`` (which axes move with that).
 """
 
 
