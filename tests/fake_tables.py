@@ -127,53 +127,6 @@ def write_niche(root: Path, *, testable: bool) -> None:
         write_table(table if testable else table.iloc[:0], root / f"niche/{name}.tsv")
 
 
-def _signals() -> dict[str, pd.DataFrame]:
-    numbers = {
-        **{"contrast": CONTRAST, "level": "lineage", "units_test": 3, "units_reference": 3},
-        **{"effect": [0.2, np.nan], "ci_low": [0.1, np.nan], "ci_high": [0.3, np.nan]},
-        **{"p": [0.001, np.nan], "q": [0.002, np.nan], "status": ["tested", "not_testable"]},
-    }
-    scores = {
-        "set": [SCRIPT, "IL-1.agonist"],
-        "tier": ["state", "core"],
-        "cell_type": [SCRIPT, LONG],
-    }
-    responses = {
-        **{"set": [SCRIPT, ""], "axis": [SCRIPT, "CXCL12"], "kind": "response"},
-        **{"cell_type": ["stroma", ""]},
-    }
-    logs = ("hspc", "erythroid", "megakaryocyte", "neutrophil_precursor")
-    index = {
-        "condition": [SCRIPT, ""],
-        "tissue": "spleen",
-        "dataset": LONG,
-        "emh_index": [0.7, 0.0],
-    }
-    index |= {f"log2_{name}": [0.5, np.nan] for name in logs} | {"status": "described"}
-    axes = {
-        **{"rank": [1, 2], "axis": [SCRIPT, "KIT"], "side": "agonist", "lineage": [SCRIPT, "B"]},
-        **{"genes": [f"{SCRIPT};Kitl", "Kitl"], "rho": [0.8, np.nan], "units": 8, "q": np.nan},
-        **{"min_attainable_p": [0.125, np.nan], "p": np.nan, "status": "effect_only"},
-    }
-    readings = {
-        **{"contrast": CONTRAST, "axis": [SCRIPT, "KIT", "KIT"], "tier": "core"},
-        **{"reading": ["production", "reception", "response"], "n_rows": [4, 3, 2]},
-        **{"n_tested": [3, 0, 2], "n_up": [1, np.nan, 0], "n_down": [0, np.nan, 0]},
-        **{"direction": ["up", np.nan, "none"], "name": [SCRIPT, np.nan, np.nan]},
-        **{"cell_type": [SCRIPT, np.nan, np.nan], "effect": [1.5, np.nan, np.nan]},
-        **{"status": ["tested", "not_testable", "tested"], "reason": ["", SCRIPT, ""]},
-        **{"caution": [SCRIPT, np.nan, np.nan]},
-    }
-    return {
-        "scores": pd.DataFrame(numbers | scores | {"effect_z": [1.5, np.nan]}),
-        "responses": pd.DataFrame(numbers | responses),
-        "emh_index": pd.DataFrame(index),
-        "emh_contrasts": pd.DataFrame(numbers | {"measure": ["emh_index", "hspc"]}),
-        "emh_axes": pd.DataFrame(axes),
-        "axes": pd.DataFrame(readings),
-    }
-
-
 def _composition() -> pd.DataFrame:
     return pd.DataFrame(
         {
@@ -291,3 +244,50 @@ def _production() -> pd.DataFrame:
                     }
                 )
     return pd.DataFrame(rows)
+
+
+def _signals() -> dict[str, pd.DataFrame]:
+    numbers = {
+        **{"contrast": CONTRAST, "level": "lineage", "units_test": 3, "units_reference": 3},
+        **{"effect": [0.2, np.nan], "ci_low": [0.1, np.nan], "ci_high": [0.3, np.nan]},
+        **{"p": [0.001, np.nan], "q": [0.002, np.nan], "status": ["tested", "not_testable"]},
+    }
+    scores = {
+        "set": [SCRIPT, "IL-1.agonist"],
+        "tier": ["state", "core"],
+        "cell_type": [SCRIPT, LONG],
+    }
+    responses = {
+        **{"set": [SCRIPT, ""], "axis": [SCRIPT, "CXCL12"], "kind": "response"},
+        **{"cell_type": ["stroma", ""]},
+    }
+    logs = ("hspc", "erythroid", "megakaryocyte", "neutrophil_precursor")
+    index = {
+        "condition": [SCRIPT, ""],
+        "tissue": "spleen",
+        "dataset": LONG,
+        "emh_index": [0.7, 0.0],
+    }
+    index |= {f"log2_{name}": [0.5, np.nan] for name in logs} | {"status": "described"}
+    axes = {
+        **{"rank": [1, 2], "axis": [SCRIPT, "KIT"], "side": "agonist", "lineage": [SCRIPT, "B"]},
+        **{"genes": [f"{SCRIPT};Kitl", "Kitl"], "rho": [0.8, np.nan], "units": 8, "q": np.nan},
+        **{"min_attainable_p": [0.125, np.nan], "p": np.nan, "status": "effect_only"},
+    }
+    readings = {
+        **{"contrast": CONTRAST, "axis": [SCRIPT, "KIT", "KIT"], "tier": "core"},
+        **{"reading": ["production", "reception", "response"], "n_rows": [4, 3, 2]},
+        **{"n_tested": [3, 0, 2], "n_up": [1, np.nan, 0], "n_down": [0, np.nan, 0]},
+        **{"direction": ["up", np.nan, "none"], "name": [SCRIPT, np.nan, np.nan]},
+        **{"cell_type": [SCRIPT, np.nan, np.nan], "effect": [1.5, np.nan, np.nan]},
+        **{"status": ["tested", "not_testable", "tested"], "reason": ["", SCRIPT, ""]},
+        **{"caution": [SCRIPT, np.nan, np.nan]},
+    }
+    return {
+        "scores": pd.DataFrame(numbers | scores | {"effect_z": [1.5, np.nan]}),
+        "responses": pd.DataFrame(numbers | responses),
+        "emh_index": pd.DataFrame(index),
+        "emh_contrasts": pd.DataFrame(numbers | {"measure": ["emh_index", "hspc"]}),
+        "emh_axes": pd.DataFrame(axes),
+        "axes": pd.DataFrame(readings),
+    }

@@ -90,17 +90,18 @@ def compare_responses(
         if audit.verdict == "not_testable":
             continue
         here = bulk.groups[bulk.groups["sample"].isin(audit.samples.index)]
+        done: dict[tuple[int, ...], list[dict]] = {}
         for level in LEVELS:
-            for label, part in here.groupby(level, sort=True):
-                if label not in bulk.labels(level):
+            for label in bulk.labels(level):
+                part = here[here[level] == label]
+                if part.empty:
                     continue
-                lineage = part["lineage"].iloc[0]
-                wanted = responses[
-                    [not any_of or lineage in any_of for any_of in responses["lineages"]]
-                ]
-                if len(wanted):
-                    found = _compare(bulk, audit, level, label, wanted, ambient, seed, **limits)
-                    rows += [row | {"level": level, "cell_type": label} for row in found]
+                # a lineage of one cell type is compared once
+                key = tuple(part.index)
+                if key not in done:
+                    wanted = _read_in(responses, part["lineage"].iloc[0])
+                    done[key] = _compare(bulk, audit, level, label, wanted, ambient, seed, **limits)
+                rows += [row | {"level": level, "cell_type": label} for row in done[key]]
         rows += _without_response(audit, responses, panel)
     table = pd.DataFrame(rows, columns=[*COLUMNS])
     table["q"] = table.groupby(["contrast", "kind"])["p"].transform(
@@ -149,6 +150,11 @@ def activity(
     picked = first[:, None] + rng.integers(0, near, (len(genes), N_RANDOM))
     random = np.einsum("g,ugr->ru", share, values[:, order[picked]])
     return values[:, genes] @ share, random
+
+
+def _read_in(responses: pd.DataFrame, lineage: str) -> pd.DataFrame:
+    """Return the sets that are read in a lineage."""
+    return responses[[not named or lineage in named for named in responses["lineages"]]]
 
 
 def _compare(

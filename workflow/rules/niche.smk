@@ -5,11 +5,10 @@ each contrast allows), ``contrasts.tsv`` (panel genes by cell type), ``productio
 them), ``composition.tsv`` (how frequent the cells are), ``supply.tsv`` (expression times abundance),
 ``ligand_receptor.tsv`` and ``ligand_receptor_contrasts.tsv`` (who could talk to whom).
 
-Signals: In: the same, the scores of cells, the signatures and the responses. Out: ``scores.tsv`` and
-``responses.tsv`` (what differs between the arms), ``emh_index.tsv``, ``emh_contrasts.tsv`` (how much
-blood is made) and ``emh_axes.tsv`` (which axes move with that).
-
-Axes: In: contrasts, responses and production. Out: ``axes.tsv`` (the readings of an axis side by side).
+Rule ``signals`` asks besides what the cells do. In: scores, signatures and responses as well. Out:
+``scores.tsv`` and ``responses.tsv`` (what differs between the arms), ``emh_index.tsv`` and
+``emh_contrasts.tsv`` (how much blood is made), ``emh_axes.tsv`` (which axes move with that). Rule
+``axes`` puts the readings of an axis side by side in ``axes.tsv``.
 """
 
 
