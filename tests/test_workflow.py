@@ -35,6 +35,8 @@ PATHS = [
     "niche/contrasts.tsv",
     "niche/composition.tsv",
     "niche/ligand_receptor.tsv",
+    "niche/supply.tsv",
+    "niche/ligand_receptor_contrasts.tsv",
     "myeloid/calls.parquet",
     "myeloid/subsets.tsv",
     "myeloid/clusters.tsv",

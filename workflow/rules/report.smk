@@ -19,6 +19,7 @@ FIGURES = {
     "myeloid-overlap": "myeloid_overlap",
     **{f"panel-{niche}": "panel" for niche in sorted(set(run.samples["niche"]) - {""})},
     **{f"forest-{one['name']}": "forest" for one in run.config["niche"]["contrasts"]},
+    **{f"supply-{one['name']}": "supply_figure" for one in run.config["niche"]["contrasts"]},
 }
 """Figure of the report -> its caption in ``workflow/report``."""
 
@@ -151,6 +152,8 @@ rule report:
         production="<results>/niche/production.tsv",
         composition="<results>/niche/composition.tsv",
         ligand_receptor="<results>/niche/ligand_receptor.tsv",
+        supply="<results>/niche/supply.tsv",
+        ligand_receptor_contrasts="<results>/niche/ligand_receptor_contrasts.tsv",
         calls="<results>/myeloid/calls.parquet",
         donors="<results>/myeloid/donors.tsv",
         gates="<results>/myeloid/gates.tsv",
