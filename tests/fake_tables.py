@@ -122,8 +122,14 @@ def write_niche(root: Path, *, testable: bool) -> None:
     write_table(design, root / "niche/design.tsv")
     write_table(_contrasts(testable=testable), root / "niche/contrasts.tsv")
     write_table(_production(), root / "niche/production.tsv")
-    small = {"composition": _composition(), "ligand_receptor": _pairs(), **_signals()}
-    for name, table in small.items():
+    tables = {
+        "composition": _composition(),
+        "ligand_receptor": _pairs(),
+        "supply": _supply(),
+        "ligand_receptor_contrasts": _pair_contrasts(),
+        **_signals(),
+    }
+    for name, table in tables.items():
         write_table(table if testable else table.iloc[:0], root / f"niche/{name}.tsv")
 
 
@@ -145,6 +151,52 @@ def _composition() -> pd.DataFrame:
             "units_test": [1, 1],
             "units_reference": [1, 0],
             "level": "lineage",
+        }
+    )
+
+
+def _supply() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "contrast": CONTRAST,
+            "gene": ["Kitl", SCRIPT, "Kitl"],
+            "lineage": ["stroma", SCRIPT, "all"],
+            "cell_type": ["stroma", SCRIPT, "all"],
+            "level": ["lineage", "lineage", "tissue"],
+            "units_test": 3,
+            "units_reference": 3,
+            "supply_test": [30.0, 2.0, 31.0],
+            "supply_reference": [10.0, 4.0, 9.0],
+            "effect": [1.6, -1.0, 1.7],
+            "effect_abundance": [1.0, 0.0, np.nan],
+            "effect_expression": [0.6, -1.0, np.nan],
+            "ci_low": [0.6, -2.0, 0.9],
+            "ci_high": [2.6, 0.0, 2.5],
+            "p": [0.001, 0.05, 0.002],
+            "q": [0.002, 0.05, 0.002],
+            "status": "tested",
+            "reason": "",
+        }
+    )
+
+
+def _pair_contrasts() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "contrast": CONTRAST,
+            "ligand": ["Kitl", SCRIPT],
+            "receptor": ["Kit", "Cxcr4"],
+            "axis": ["KIT", "CXCL12"],
+            "sign": "agonist",
+            "sender": ["stroma", LONG],
+            "receiver": ["HSPC", SCRIPT],
+            "effect": [1.0, np.nan],
+            "ci_low": [0.5, np.nan],
+            "ci_high": [1.5, np.nan],
+            "p": [0.01, np.nan],
+            "q": [0.02, np.nan],
+            "status": ["tested", "not_testable"],
+            "reason": ["", "3 counts"],
         }
     )
 

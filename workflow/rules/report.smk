@@ -21,6 +21,7 @@ FIGURES = {
     "myeloid-overlap": "myeloid_overlap",
     **{f"panel-{niche}": "panel" for niche in sorted(set(run.samples["niche"]) - {""})},
     **{f"forest-{one['name']}": "forest" for one in run.config["niche"]["contrasts"]},
+    **{f"supply-{one['name']}": "supply_figure" for one in run.config["niche"]["contrasts"]},
 }
 """Figure of the report -> its caption in ``workflow/report``."""
 
@@ -159,6 +160,8 @@ rule report:
         emh_contrasts="<results>/niche/emh_contrasts.tsv",
         emh_axes="<results>/niche/emh_axes.tsv",
         axes="<results>/niche/axes.tsv",
+        supply="<results>/niche/supply.tsv",
+        ligand_receptor_contrasts="<results>/niche/ligand_receptor_contrasts.tsv",
         calls="<results>/myeloid/calls.parquet",
         donors="<results>/myeloid/donors.tsv",
         gates="<results>/myeloid/gates.tsv",

@@ -18,6 +18,7 @@ from emhniche.report import (
     niche_tables,
     run_figures,
     signals_figures,
+    supply_figures,
     words,
 )
 from emhniche.report.findings import all_findings, frequencies, standfirst
@@ -154,7 +155,9 @@ def draw(run: RunTables, cells: pd.DataFrame) -> dict[str, Picture]:
     for niche in words.order(run.samples["niche"], ["marrow", "extramedullary"]):
         drawn.append(_panel(production, niche))
     for contrast in run.config["niche"]["contrasts"]:
-        drawn.append(_forest(contrasts, contrast, contrast_titles(run)[contrast["name"]]))
+        title = contrast_titles(run)[contrast["name"]]
+        drawn.append(_forest(contrasts, contrast, title))
+        drawn.append(_supply(run["supply"], contrast, title))
     return {one.name: one for one in drawn}
 
 
@@ -170,10 +173,12 @@ def tables(run: RunTables, provenance: Mapping) -> dict[str, PageTable]:
         "design": niche_tables.design_table(run),
         "contrasts": niche_tables.contrast_table(run),
         "composition": niche_tables.composition_table(run),
+        "supply": supply_figures.supply_table(run),
         "ligand_receptor": niche_tables.ligand_receptor_table(run),
         "axes": axes_table.axes_table(run),
         "score_contrasts": signals_figures.score_table(run),
         "emh_axes": signals_figures.axis_table(run),
+        "pair_contrasts": supply_figures.pair_contrast_table(run),
         "gates": niche_tables.gate_table(run),
         "subsets": niche_tables.subset_table(run),
         "myeloid_clusters": niche_tables.myeloid_cluster_table(run),
@@ -319,6 +324,18 @@ def _signals(run: RunTables) -> list[Picture]:
             nothing="No tissue has unsorted libraries and reference donors to compare them with.",
         ),
     ]
+
+
+def _supply(supply: pd.DataFrame, contrast: Mapping, title: str) -> Picture:
+    return picture(
+        f"supply-{contrast['name']}",
+        supply_figures.supplies(supply[supply["contrast"] == contrast["name"]], contrast),
+        caption=f"{title}: what lineages supply to the tissue, the {supply_figures.MAX_SUPPLIES} "
+        "smallest p-values. The change (dot) is the sum of its parts, in log2: how much more "
+        "frequent the cells are and how much more of the transcript each holds.",
+        tables=_sources("supply"),
+        nothing=f"{title}: no supply could be tested.",
+    )
 
 
 def _myeloid(run: RunTables) -> list[Picture]:

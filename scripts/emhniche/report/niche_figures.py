@@ -127,7 +127,7 @@ def forest(contrasts: pd.DataFrame, design: Mapping) -> Figure | None:
     axis.set_yticks(range(len(names)), names, fontsize=8)
     axis.tick_params(axis="y", length=0)
     axis.grid(True, axis="x")
-    axis.set_xlabel(_meaning(design))
+    axis.set_xlabel(change_axis(design))
     axis.set_ylim(-0.8, len(table) - 0.2)
     present = [key for key in STATUS_COLOURS if key in set(table["status"])]
     handles = [
@@ -142,8 +142,19 @@ def forest(contrasts: pd.DataFrame, design: Mapping) -> Figure | None:
     return figure
 
 
-def _meaning(design: Mapping) -> str:
-    """Say what left and right of zero mean."""
+def change_axis(design: Mapping) -> str:
+    """Say what left and right of zero mean.
+
+    Parameters
+    ----------
+    design
+        The contrast, as the configuration has it.
+
+    Returns
+    -------
+    str
+        Label of the axis.
+    """
     test, reference = words.name(design["test"]), words.name(design["reference"])
     second = design.get("interaction")
     if not second:

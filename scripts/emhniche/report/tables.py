@@ -107,6 +107,17 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *("p", "q", "status"),
         ),
     ),
+    "supply": (
+        "niche/supply.tsv",
+        (*CONTRAST, "level", "gene", "effect_abundance", "effect_expression", "p", "q", "status"),
+    ),
+    "ligand_receptor_contrasts": (
+        "niche/ligand_receptor_contrasts.tsv",
+        (
+            *("contrast", "ligand", "receptor", "sign", "sender", "receiver", "effect", "ci_low"),
+            *("ci_high", "p", "q", "status"),
+        ),
+    ),
     "calls": (
         "myeloid/calls.parquet",
         (
