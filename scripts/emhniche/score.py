@@ -23,7 +23,10 @@ from emhniche.io import CELL_ID, as_counts
 from emhniche.resources import SIDES
 
 CHUNK_CELLS = 500
-"""Cells ranked at once: memory follows this and the number of random sets, not the cells."""
+"""Cells read and ranked at once: memory follows this, not the number of cells."""
+
+BLOCK_CELLS = 64
+"""Cells whose sets are summed at once: a block's weights then stay in the processor's cache."""
 
 MIN_BIN_GENES = 50
 """Fewest genes to draw a random gene from."""
@@ -60,7 +63,7 @@ class _Dataset:
 
 @dataclass(frozen=True)
 class _Members:
-    """Genes x sets, 1 where the set holds the gene: each set, and `n_random` sets like each."""
+    """Sets x genes, 1 where the set holds the gene: each set, and `n_random` sets like each."""
 
     names: list[str]
     sizes: np.ndarray
@@ -176,7 +179,7 @@ def rank_weights(counts: sparse.csr_matrix, max_rank: int) -> sparse.csr_matrix:
     Parameters
     ----------
     counts
-        Cells x genes, non-negative counts without stored zeros.
+        Cells x genes, whole counts without stored zeros.
     max_rank
         Rank at which a gene's weight reaches 0.
 
@@ -187,7 +190,11 @@ def rank_weights(counts: sparse.csr_matrix, max_rank: int) -> sparse.csr_matrix:
         genes without a count have no rank: as in pyUCell.
     """
     n_cells = counts.shape[0]
-    distinct, codes = np.unique(counts.data, return_inverse=True)
+    whole = counts.data.astype(np.intp)
+    distinct = np.flatnonzero(np.bincount(whole))
+    codes = np.empty(whole.max(initial=0) + 1, dtype=np.intp)
+    codes[distinct] = np.arange(len(distinct))
+    codes = codes[whole]
     cell = np.repeat(np.arange(n_cells), np.diff(counts.indptr))
     cell_value = cell * len(distinct) + codes
     tied = np.bincount(cell_value, minlength=n_cells * len(distinct)).reshape(n_cells, -1)
@@ -310,8 +317,8 @@ def _draw_sets(
     return _Members(
         names=list(scored),
         sizes=np.array([len(genes) for genes in scored.values()], dtype=float),
-        sets=_membership(own_genes, own_sets, (n_genes, len(scored))),
-        random=_membership(random_genes, random_sets, (n_genes, len(scored) * n_random)),
+        sets=_membership(own_sets, own_genes, (len(scored), n_genes)),
+        random=_membership(random_sets, random_genes, (len(scored) * n_random, n_genes)),
         n_random=n_random,
     )
 
@@ -321,10 +328,10 @@ def _key(text: str) -> int:
 
 
 def _membership(
-    genes: list[np.ndarray], sets: list[np.ndarray], shape: tuple[int, int]
+    sets: list[np.ndarray], genes: list[np.ndarray], shape: tuple[int, int]
 ) -> sparse.csr_matrix:
     rows, columns = (
-        np.concatenate(parts) if parts else np.empty(0, int) for parts in (genes, sets)
+        np.concatenate(parts) if parts else np.empty(0, int) for parts in (sets, genes)
     )
     return sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
 
@@ -340,14 +347,8 @@ def _score_dataset(
     """Write scores (and z beside them) at `places` of `values`; return each set's averages."""
     best = members.sizes * limit - members.sizes * (members.sizes + 1) / 2
     totals = np.zeros((4, len(members.names)))
-    for rows, block in _chunks(cells, dataset):
-        weights = rank_weights(block, limit)
-        own = (weights @ members.sets).toarray()
-        chance = (weights @ members.random).toarray().reshape(*own.shape, members.n_random)
-        mean = chance.mean(axis=2, dtype=np.float64)
-        square = np.einsum("ijk,ijk->ij", chance, chance, dtype=np.float64) / members.n_random
-        sd = np.sqrt(np.maximum(square - mean**2, 0))
-        as_good = (chance >= own[:, :, None]).sum(axis=2)
+    for rows, weights in _blocks(cells, dataset, limit):
+        own, mean, sd, as_good = _sum_sets(weights, members)
         above = (as_good + 1) / (members.n_random + 1) <= ALPHA
         values[rows[:, None], places] = own / best
         values[rows[:, None], places + 1] = (own - mean) / np.where(sd > 0, sd, np.nan)
@@ -358,6 +359,47 @@ def _score_dataset(
         name: dict(zip(keys, row, strict=True)) | {"n_random": members.n_random}
         for name, row in zip(members.names, averages, strict=True)
     }
+
+
+def _blocks(
+    cells: ad.AnnData, dataset: _Dataset, limit: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield some rows of the dataset at a time, with the rank weights of genes x these cells."""
+    for rows, block in _chunks(cells, dataset):
+        weights = rank_weights(block, limit)
+        for start in range(0, len(rows), BLOCK_CELLS):
+            part = slice(start, start + BLOCK_CELLS)
+            yield rows[part], weights[part].toarray().T.copy()
+
+
+def _sum_sets(
+    weights: np.ndarray, members: _Members
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Sum the weights of each set and of its random sets.
+
+    Weights are whole or half numbers, so single precision holds their sums exactly.
+
+    Parameters
+    ----------
+    weights
+        Genes x cells.
+    members
+        The sets.
+
+    Returns
+    -------
+    own, mean, sd, as_good
+        Cells x sets: the set's sum, mean and standard deviation of those of its random sets, and
+        how many of them are at least as high.
+    """
+    own = members.sets @ weights
+    chance = (members.random @ weights).reshape(len(own), members.n_random, -1)
+    as_good = (chance >= own[:, None]).sum(axis=1, dtype=np.int32)
+    chance = chance.astype(np.float64)
+    mean = chance.mean(axis=1)
+    square = np.einsum("ijk,ijk->ik", chance, chance) / members.n_random
+    sd = np.sqrt(np.maximum(square - mean**2, 0))
+    return own.T, mean.T, sd.T, as_good.T
 
 
 def _coverage(
