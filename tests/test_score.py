@@ -10,8 +10,9 @@ from scipy import sparse
 from scipy.stats import rankdata
 
 from emhniche.errors import InputError
+from emhniche.random_sets import expression_bins
 from emhniche.resources import load_panel, load_signatures
-from emhniche.score import NULL_COLUMNS, expression_bins, gene_sets, rank_weights, score_cells
+from emhniche.score import NULL_COLUMNS, gene_sets, rank_weights, score_cells
 
 RESOURCES = Path(__file__).parents[1] / "resources"
 PANEL = load_panel(RESOURCES / "panel.tsv", "mouse")

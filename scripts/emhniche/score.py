@@ -9,7 +9,6 @@ they measure different genes, and a gene that was not measured is left out, neve
 Agonists, receptors and antagonists of an axis are three sets that are never added up.
 """
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,18 +17,15 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from emhniche.errors import InputError
 from emhniche.io import CELL_ID, as_counts
+from emhniche.random_sets import Members, draw_sets, sum_sets
 from emhniche.resources import SIDES
 
-CHUNK_CELLS = 500
-"""Cells read and ranked at once: memory follows this, not the number of cells."""
+READ_CELLS = 500
+"""Cells read at once: memory follows this, not the number of cells."""
 
-BLOCK_CELLS = 64
-"""Cells whose sets are summed at once: a block's weights then stay in the processor's cache."""
-
-MIN_BIN_GENES = 50
-"""Fewest genes to draw a random gene from."""
+CHUNK_CELLS = 64
+"""Cells ranked and summed at once: their weights then stay in the processor's cache."""
 
 ALPHA = 0.05
 """A cell is above its null when this share of the random sets or less do as well as the set."""
@@ -59,17 +55,6 @@ class _Dataset:
     rows: np.ndarray
     columns: np.ndarray
     genes: pd.Index
-
-
-@dataclass(frozen=True)
-class _Members:
-    """Sets x genes, 1 where the set holds the gene: each set, and `n_random` sets like each."""
-
-    names: list[str]
-    sizes: np.ndarray
-    sets: sparse.csr_matrix
-    random: sparse.csr_matrix
-    n_random: int
 
 
 def score_cells(
@@ -132,7 +117,15 @@ def score_cells(
         scored = {name: genes for name, genes in measured.items() if len(genes) > 1}
         limit = _rank_limit(cells, dataset, scored, max_rank)
         expression, detected = _expression(cells, dataset, limit)
-        members = _draw_sets(dataset, scored, expression, n_random, n_bins, seed)
+        members = draw_sets(
+            dataset.name,
+            dataset.genes,
+            scored,
+            expression,
+            n_random=n_random,
+            n_bins=n_bins,
+            seed=seed,
+        )
         places = columns.get_indexer(members.names)
         figures = _score_dataset(cells, dataset, members, limit, values, places)
         for one in sets:
@@ -208,37 +201,6 @@ def rank_weights(counts: sparse.csr_matrix, max_rank: int) -> sparse.csr_matrix:
     return weights
 
 
-def expression_bins(expression: np.ndarray, *, n_bins: int, min_genes: int) -> np.ndarray:
-    """Group genes of like expression.
-
-    Parameters
-    ----------
-    expression
-        Expression of each gene, ascending.
-    n_bins
-        Most bins to make. A bin holds an even share of the genes and of all expression taken
-        together: few genes where they are abundant and differ much, many where they are rare.
-    min_genes
-        Fewest genes of a bin; a smaller one joins its neighbour.
-
-    Returns
-    -------
-    numpy.ndarray
-        Bin of each gene, from 0. Genes without expression are a bin of their own if there are
-        enough of them.
-    """
-    place = np.arange(len(expression))
-    before = np.cumsum(expression) - expression
-    share = place / len(expression) + before / max(before[-1] + expression[-1], 1.0)
-    steps = np.flatnonzero(np.diff(np.floor(share * n_bins / 2), prepend=-1.0))
-    expressed = np.searchsorted(expression, 0.0, side="right")
-    starts = [0]
-    for start in np.union1d(steps[steps > expressed], expressed):
-        if min(start - starts[-1], len(expression) - start) >= min_genes:
-            starts.append(start)
-    return np.searchsorted(starts, place, side="right") - 1
-
-
 def _datasets(cells: ad.AnnData) -> Iterator[_Dataset]:
     of_cell = cells.obs["dataset"].to_numpy(str)
     for name in np.unique(of_cell):
@@ -247,12 +209,15 @@ def _datasets(cells: ad.AnnData) -> Iterator[_Dataset]:
 
 
 def _chunks(cells: ad.AnnData, dataset: _Dataset) -> Iterator[tuple[np.ndarray, sparse.csr_matrix]]:
-    """Read the dataset's counts some cells at a time; rows that lie together as one slice."""
-    for start in range(0, len(dataset.rows), CHUNK_CELLS):
-        rows = dataset.rows[start : start + CHUNK_CELLS]
+    """Hand out the dataset's counts some cells at a time; rows that lie together are one slice."""
+    for start in range(0, len(dataset.rows), READ_CELLS):
+        rows = dataset.rows[start : start + READ_CELLS]
         together = rows[-1] - rows[0] + 1 == len(rows)
-        block = cells.X[slice(rows[0], rows[-1] + 1) if together else rows]
-        yield rows, as_counts(block[:, dataset.columns])
+        read = cells.X[slice(rows[0], rows[-1] + 1) if together else rows]
+        counts = as_counts(read[:, dataset.columns])
+        for first in range(0, len(rows), CHUNK_CELLS):
+            part = slice(first, first + CHUNK_CELLS)
+            yield rows[part], counts[part]
 
 
 def _rank_limit(
@@ -263,9 +228,25 @@ def _rank_limit(
     With a limit far beyond the genes of a cell, only the number of genes that were seen would
     count, and poor cells would all score the same.
     """
-    n_genes = np.concatenate([np.diff(block.indptr) for _, block in _chunks(cells, dataset)])
+    n_genes = np.concatenate(list(_genes_per_cell(cells, dataset)))
     largest = max(map(len, scored.values()), default=2)
     return max(largest, min(max_rank, int(np.median(n_genes))))
+
+
+def _genes_per_cell(cells: ad.AnnData, dataset: _Dataset) -> Iterator[np.ndarray]:
+    """Count the genes of the dataset in its cells; of a file, the counts themselves stay unread."""
+    if cells.isbacked:
+        ends, genes = (cells.file[f"X/{name}"] for name in ("indptr", "indices"))
+    else:
+        counts = sparse.csr_matrix(cells.X)
+        ends, genes = counts.indptr, counts.indices
+    measured = np.zeros(cells.n_vars, dtype=np.intp)
+    measured[dataset.columns] = 1
+    for start in range(0, len(dataset.rows), READ_CELLS):
+        rows = dataset.rows[start : start + READ_CELLS]
+        here = ends[rows[0] : rows[-1] + 2]
+        counted = np.cumsum(measured[genes[here[0] : here[-1]]])
+        yield np.diff(np.append(0, counted)[here - here[0]])[rows - rows[0]]
 
 
 def _expression(cells: ad.AnnData, dataset: _Dataset, limit: int) -> tuple[np.ndarray, np.ndarray]:
@@ -282,64 +263,10 @@ def _expression(cells: ad.AnnData, dataset: _Dataset, limit: int) -> tuple[np.nd
     return weight, detected
 
 
-def _draw_sets(
-    dataset: _Dataset,
-    scored: dict[str, pd.Index],
-    expression: np.ndarray,
-    n_random: int,
-    n_bins: int,
-    seed: int,
-) -> _Members:
-    """Draw for each set `n_random` sets with as many genes from each expression bin."""
-    order = np.lexsort((dataset.genes.to_numpy(str), expression))
-    largest = max(map(len, scored.values()), default=0)
-    bins = expression_bins(
-        expression[order], n_bins=n_bins, min_genes=max(MIN_BIN_GENES, 2 * largest)
-    )
-    own_genes, own_sets, random_genes, random_sets = [], [], [], []
-    for number, (name, genes) in enumerate(scored.items()):
-        own = np.isin(order, dataset.genes.get_indexer(genes))
-        rng = np.random.default_rng([seed, *map(_key, (dataset.name, name))])
-        own_genes.append(order[own])
-        own_sets.append(np.full(own.sum(), number))
-        for one, wanted in zip(*np.unique(bins[own], return_counts=True), strict=True):
-            others = order[(bins == one) & ~own]
-            if len(others) < wanted:
-                raise InputError(
-                    f"dataset {dataset.name}: it measures {len(dataset.genes)} genes, too few to "
-                    f"draw random sets like {name}; take genes out of the set, or the dataset out"
-                )
-            lots = rng.random((n_random, len(others)))
-            picked = np.argpartition(lots, wanted - 1, axis=1)[:, :wanted]
-            random_genes.append(others[picked].ravel())
-            random_sets.append(np.repeat(number * n_random + np.arange(n_random), wanted))
-    n_genes = len(dataset.genes)
-    return _Members(
-        names=list(scored),
-        sizes=np.array([len(genes) for genes in scored.values()], dtype=float),
-        sets=_membership(own_sets, own_genes, (len(scored), n_genes)),
-        random=_membership(random_sets, random_genes, (len(scored) * n_random, n_genes)),
-        n_random=n_random,
-    )
-
-
-def _key(text: str) -> int:
-    return zlib.crc32(text.encode())
-
-
-def _membership(
-    sets: list[np.ndarray], genes: list[np.ndarray], shape: tuple[int, int]
-) -> sparse.csr_matrix:
-    rows, columns = (
-        np.concatenate(parts) if parts else np.empty(0, int) for parts in (sets, genes)
-    )
-    return sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
-
-
 def _score_dataset(
     cells: ad.AnnData,
     dataset: _Dataset,
-    members: _Members,
+    members: Members,
     limit: int,
     values: np.ndarray,
     places: np.ndarray,
@@ -347,8 +274,9 @@ def _score_dataset(
     """Write scores (and z beside them) at `places` of `values`; return each set's averages."""
     best = members.sizes * limit - members.sizes * (members.sizes + 1) / 2
     totals = np.zeros((4, len(members.names)))
-    for rows, weights in _blocks(cells, dataset, limit):
-        own, mean, sd, as_good = _sum_sets(weights, members)
+    for rows, block in _chunks(cells, dataset):
+        weights = rank_weights(block, limit).T.toarray(order="C")
+        own, mean, sd, as_good = sum_sets(weights, members)
         above = (as_good + 1) / (members.n_random + 1) <= ALPHA
         values[rows[:, None], places] = own / best
         values[rows[:, None], places + 1] = (own - mean) / np.where(sd > 0, sd, np.nan)
@@ -359,47 +287,6 @@ def _score_dataset(
         name: dict(zip(keys, row, strict=True)) | {"n_random": members.n_random}
         for name, row in zip(members.names, averages, strict=True)
     }
-
-
-def _blocks(
-    cells: ad.AnnData, dataset: _Dataset, limit: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield some rows of the dataset at a time, with the rank weights of genes x these cells."""
-    for rows, block in _chunks(cells, dataset):
-        weights = rank_weights(block, limit)
-        for start in range(0, len(rows), BLOCK_CELLS):
-            part = slice(start, start + BLOCK_CELLS)
-            yield rows[part], weights[part].toarray().T.copy()
-
-
-def _sum_sets(
-    weights: np.ndarray, members: _Members
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Sum the weights of each set and of its random sets.
-
-    Weights are whole or half numbers, so single precision holds their sums exactly.
-
-    Parameters
-    ----------
-    weights
-        Genes x cells.
-    members
-        The sets.
-
-    Returns
-    -------
-    own, mean, sd, as_good
-        Cells x sets: the set's sum, mean and standard deviation of those of its random sets, and
-        how many of them are at least as high.
-    """
-    own = members.sets @ weights
-    chance = (members.random @ weights).reshape(len(own), members.n_random, -1)
-    as_good = (chance >= own[:, None]).sum(axis=1, dtype=np.int32)
-    chance = chance.astype(np.float64)
-    mean = chance.mean(axis=1)
-    square = np.einsum("ijk,ijk->ik", chance, chance) / members.n_random
-    sd = np.sqrt(np.maximum(square - mean**2, 0))
-    return own.T, mean.T, sd.T, as_good.T
 
 
 def _coverage(
