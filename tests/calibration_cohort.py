@@ -6,7 +6,7 @@ conditions, nor between tissues, but the mice.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -16,11 +16,9 @@ import pandas as pd
 from scipy import sparse
 
 from emhniche.io import read_h5ad, read_table
-from emhniche.planting import without_effects
 from emhniche.power import load_study_run, with_mice
 from emhniche.resources import load_signatures
 from emhniche.simulate import draw_library, load_cell_model
-from emhniche.truths import Truth
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -226,8 +224,10 @@ def _study(mice: int):
     model = load_cell_model(**files)
     shares = model.cell_types["spleen"]
     mean = (model.rates * (shares * model.cell_types["counts"])).sum(axis=1) / shares.sum()
-    panel, pairs = choose_panel(mean.to_numpy(), model.rates.index)
-    return run, model, without_effects([Truth(**truth) for truth in run.truths]), panel, pairs
+    genes = choose_genes(mean.to_numpy(), model.rates.index)
+    panel, pairs = choose_panel(mean[genes].to_numpy(), genes)
+    model = replace(model, rates=model.rates.loc[genes], dispersion=model.dispersion.loc[genes])
+    return run, model, panel, pairs
 
 
 def simulated_cohort(mice: int, seed: int) -> Cohort:
@@ -243,12 +243,13 @@ def simulated_cohort(mice: int, seed: int) -> Cohort:
     Returns
     -------
     Cohort
-        Spleen and marrow differ here, conditions do not.
+        Spleen and marrow differ here, conditions do not. Of the genes, those of signatures and
+        others that are spread over expression are drawn, which makes up each cell.
     """
-    run, model, truths, panel, pairs = _study(mice)
+    run, model, panel, pairs = _study(mice)
     matrices, rows, kinds = [], [], []
     for library in run.study.rows(file=""):
-        counts, table = draw_library(run.study, model, truths, library, seed=seed)
+        counts, table = draw_library(run.study, model, (), library, seed=seed)
         whole = (table["state"] == "cell").to_numpy()
         sheet = run.samples.loc[library["sample"]].to_dict() | {"sample": library["sample"]}
         matrices.append(counts[whole])

@@ -14,7 +14,6 @@ import pandas as pd
 from scipy import stats
 
 from calibration_cohort import ROOT, Cohort
-from emhniche.ambient import flag_groups
 from emhniche.composition import compare_composition
 from emhniche.contrast import compare_expression
 from emhniche.design import audit_composition, audit_contrast
@@ -81,8 +80,31 @@ class Laid:
 
     @cached_property
     def ambient(self) -> Mapping[str, pd.DataFrame]:
-        """Where ambient RNA explains counts."""
-        return flag_groups(self.bulk, self.bulk.detected.columns)
+        """No gene is flagged as ambient: that drops rows, and has no part in a test."""
+        return dict.fromkeys(
+            LEVELS, pd.DataFrame(False, self.bulk.groups.index, self.bulk.detected.columns)
+        )
+
+    @cached_property
+    def composition(self) -> pd.DataFrame:
+        """Both readings of the frequencies."""
+        limits = {"min_cells": LIMITS["min_cells"], **MIN_UNITS}
+        return compare_composition(self.bulk, self.audits, self.frequencies, **limits)
+
+    @cached_property
+    def plain(self) -> list:
+        """Audits without the interaction, which scores and responses are not asked for."""
+        return [audit for audit in self.audits if audit.name != "interaction"]
+
+    @cached_property
+    def score_contrasts(self) -> pd.DataFrame:
+        """Both readings of the scores."""
+        from emhniche.score_contrast import compare_scores, sum_scores
+
+        cohort = self.cohort
+        sets = (self.scores, cohort.panel, _signatures())
+        sums = sum_scores(self.bulk, cohort.cells.obs, cohort.annotation, *sets)
+        return compare_scores(self.bulk, sums, self.plain, self.ambient, **LIMITS)
 
     @cached_property
     def scores(self) -> pd.DataFrame:
@@ -132,7 +154,7 @@ def expression(laid: Laid) -> pd.DataFrame:
 
 def composition(laid: Laid) -> pd.DataFrame:
     """Odds of each kind of cells; cells: chi-square test of the four-fold table of cells."""
-    rows = _tested(_composition(laid), "cell_type")
+    rows = _tested(laid.composition, "cell_type")
 
     def chi_square(names: pd.Series, kind: str, side: np.ndarray, chosen: np.ndarray) -> float:
         held, side = laid.kind(kind)[chosen], side[chosen]
@@ -144,17 +166,12 @@ def composition(laid: Laid) -> pd.DataFrame:
 
 def compositional(laid: Laid) -> pd.DataFrame:
     """Change of each kind against the kind that changes least."""
-    return _tested(_composition(laid), "cell_type", "p_compositional")
-
-
-def _composition(laid: Laid) -> pd.DataFrame:
-    limits = {"min_cells": LIMITS["min_cells"], **MIN_UNITS}
-    return compare_composition(laid.bulk, laid.audits, laid.frequencies, **limits)
+    return _tested(laid.composition, "cell_type", "p_compositional")
 
 
 def scores(laid: Laid) -> pd.DataFrame:
     """Scores of cells by mixed model; cells: Wilcoxon test of the same scores."""
-    rows = _tested(_scores(laid), "set")
+    rows = _tested(laid.score_contrasts, "set")
 
     def wilcoxon(names: pd.Series, kind: str, side: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         own = laid.kind(kind)
@@ -166,16 +183,7 @@ def scores(laid: Laid) -> pd.DataFrame:
 
 def scores_z(laid: Laid) -> pd.DataFrame:
     """The same in standard deviations of each set's random sets."""
-    return _tested(_scores(laid), "set", "p_z")
-
-
-def _scores(laid: Laid) -> pd.DataFrame:
-    from emhniche.score_contrast import compare_scores, sum_scores
-
-    obs, panel = laid.cohort.cells.obs, laid.cohort.panel
-    sums = sum_scores(laid.bulk, obs, laid.cohort.annotation, laid.scores, panel, _signatures())
-    audits = [audit for audit in laid.audits if audit.name != "interaction"]
-    return compare_scores(laid.bulk, sums, audits, laid.ambient, **LIMITS)
+    return _tested(laid.score_contrasts, "set", "p_z")
 
 
 def responses(laid: Laid) -> pd.DataFrame:
@@ -185,10 +193,8 @@ def responses(laid: Laid) -> pd.DataFrame:
 
     panel = load_panel(ROOT / "resources" / "panel.tsv", "mouse")
     sets = load_responses(ROOT / "resources" / "responses.tsv", "mouse", panel)
-    audits = [audit for audit in laid.audits if audit.name != "interaction"]
-    table = compare_responses(
-        laid.bulk, sets, panel, audits, laid.ambient, seed=laid.seed, **LIMITS
-    )
+    given = (laid.bulk, sets, panel, laid.plain, laid.ambient)
+    table = compare_responses(*given, seed=laid.seed, **LIMITS)
     return _tested(table, "set")
 
 
@@ -216,7 +222,9 @@ def available(names: Mapping | tuple) -> list[str]:
     return [name for name in names if name not in NEEDS or find_spec(NEEDS[name])]
 
 
-def p_values(cohort: Cohort, seed: int, *, contrasts: tuple[str, ...]) -> pd.DataFrame:
+def p_values(
+    cohort: Cohort, seed: int, *, contrasts: tuple[str, ...], readings: list[str]
+) -> pd.DataFrame:
     """Return every p-value of a cohort.
 
     Parameters
@@ -227,6 +235,8 @@ def p_values(cohort: Cohort, seed: int, *, contrasts: tuple[str, ...]) -> pd.Dat
         Of the cohort.
     contrasts
         Contrasts in which nothing differs but what was planted.
+    readings
+        Tests of :data:`READINGS`.
 
     Returns
     -------
@@ -236,7 +246,7 @@ def p_values(cohort: Cohort, seed: int, *, contrasts: tuple[str, ...]) -> pd.Dat
         where no such test is usual.
     """
     laid = Laid(cohort, seed, tuple(available(contrasts)))
-    parts = [READINGS[name](laid).assign(reading=name) for name in available(READINGS)]
+    parts = [READINGS[name](laid).assign(reading=name) for name in readings]
     table = pd.concat([part.reindex(columns=_COLUMNS) for part in parts], ignore_index=True)
     axis = cohort.panel.set_index("gene")["axis"]
     # a gene goes by its axis, the side of an axis (`X0.agonist`) too
