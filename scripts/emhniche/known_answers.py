@@ -123,7 +123,7 @@ def readable(table: pd.DataFrame) -> str:
 
 def _answer(check: Check, evidence: Evidence, *, simulated: bool) -> dict[str, str]:
     """Return the row of one check."""
-    asked = check.datasets(evidence.obs)
+    asked = [] if check.of_the_tables else check.datasets(evidence.obs)
     try:
         if simulated and not check.of_the_tables:
             raise Cannot("the cells of this run are simulated")

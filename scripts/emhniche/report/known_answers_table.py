@@ -6,7 +6,7 @@ from emhniche.report.page_tables import Column, PageTable
 from emhniche.report.tables import RunTables
 
 _ANSWERS = {"fail": "✗ fail", "pass": "✓ pass"}
-_SCOPES = {"published": "the data of the claim", "stand_in": "other data (stand-in)"}
+_SCOPES = {"published": "own data", "stand_in": "stand-in"}
 
 
 def known_answers_table(run: RunTables) -> PageTable:
