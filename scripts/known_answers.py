@@ -6,7 +6,7 @@ with job_log(snakemake.log[0]):
     import anndata as ad
 
     from emhniche import io
-    from emhniche.known_answers import GeneTables, check_known_answers, readable
+    from emhniche.known_answers import GeneTables, check_known_answers
 
     names = ("production", "contrasts", "gates", "calls")
     answers = check_known_answers(
@@ -18,4 +18,3 @@ with job_log(snakemake.log[0]):
         simulated=snakemake.params.simulated,
     )
     io.write_table(answers, snakemake.output[0])
-    print(readable(answers))

@@ -107,6 +107,15 @@ class Laid:
         return compare_scores(self.bulk, sums, self.plain, self.ambient, **LIMITS)
 
     @cached_property
+    def emh_units(self) -> pd.DataFrame:
+        """Index of every extramedullary unit; cohorts without progenitors have none."""
+        from emhniche.emh_index import index_units
+
+        cohort, limits = self.cohort, {"min_cells": LIMITS["min_cells"], **MIN_UNITS}
+        given = (self.bulk, cohort.cells.obs, cohort.annotation, self.scores)
+        return index_units(*given, **limits)
+
+    @cached_property
     def scores(self) -> pd.DataFrame:
         """Scores of all cells for the made-up axes and the shipped signatures."""
         settings = {"n_random": N_RANDOM, "max_rank": 1500, "n_bins": 25, "seed": 0}
@@ -169,6 +178,22 @@ def compositional(laid: Laid) -> pd.DataFrame:
     return _tested(laid.composition, "cell_type", "p_compositional")
 
 
+def supply(laid: Laid) -> pd.DataFrame:
+    """Transcripts of each ligand that each kind of cell adds to the tissue."""
+    from emhniche.supply import compare_supply
+
+    given = (laid.bulk, laid.cohort.panel, laid.frequencies, laid.ambient)
+    return _tested(compare_supply(*given, seed=laid.seed, **LIMITS), "gene")
+
+
+def pairs(laid: Laid) -> pd.DataFrame:
+    """Scores of ligand-receptor pairs between kinds of cells."""
+    from emhniche.pair_contrast import compare_pairs
+
+    given = (laid.bulk, laid.cohort.pairs, laid.audits, laid.ambient["lineage"])
+    return _tested(compare_pairs(*given, **LIMITS), "ligand")
+
+
 def scores(laid: Laid) -> pd.DataFrame:
     """Scores of cells by mixed model; cells: Wilcoxon test of the same scores."""
     rows = _tested(laid.score_contrasts, "set")
@@ -198,7 +223,30 @@ def responses(laid: Laid) -> pd.DataFrame:
     return _tested(table, "set")
 
 
+def emh_index(laid: Laid) -> pd.DataFrame:
+    """How much blood an extramedullary tissue makes, by branch, and how many cells divide."""
+    from emhniche.emh_index import compare_index
+
+    # the first contrast is that of conditions in spleen; marrow has no index
+    given = (laid.emh_units, laid.audits[:1], laid.frequencies[:1])
+    return _tested(compare_index(*given, **MIN_UNITS), "measure")
+
+
+def emh_axes(laid: Laid) -> pd.DataFrame:
+    """Axes that move with the index over mice, within conditions."""
+    from emhniche.emh_axes import rank_axes
+
+    limits = {"min_cells": LIMITS["min_cells"], "min_counts": LIMITS["min_counts"]}
+    given = (laid.bulk, laid.emh_units, laid.cohort.panel, laid.ambient)
+    table = rank_axes(*given, seed=laid.seed, **limits)
+    return _tested(table.assign(contrast="unpaired"), "axis")
+
+
 NEEDS = {
+    "supply": "emhniche.supply",
+    "ligand-receptor": "emhniche.pair_contrast",
+    "EMH index": "emhniche.emh_index",
+    "EMH axes": "emhniche.emh_axes",
     "scores": "emhniche.score_contrast",
     "scores, z": "emhniche.score_contrast",
     "responses": "emhniche.response",
@@ -211,9 +259,13 @@ READINGS: Mapping[str, Callable[[Laid], pd.DataFrame]] = {
     "expression": expression,
     "composition, odds": composition,
     "composition, compositional": compositional,
+    "supply": supply,
+    "ligand-receptor": pairs,
     "scores": scores,
     "scores, z": scores_z,
     "responses": responses,
+    "EMH index": emh_index,
+    "EMH axes": emh_axes,
 }
 
 
@@ -266,9 +318,11 @@ _COLUMNS = ["reading", "contrast", "cell_type", "about", "p", "p_cells"]
 
 def _tested(table: pd.DataFrame, key: str, p: str = "p") -> pd.DataFrame:
     """Return the rows with a p-value, each lineage once."""
-    rows = table[(table["level"] == "lineage") & table[p].notna()]
+    rows = table[table[p].notna()]
+    rows = rows[rows["level"] == "lineage"] if "level" in rows else rows
     named = {"about": rows[key].astype(str), "p": rows[p].astype(float)}
-    return rows[["contrast", "cell_type"]].assign(**named).reset_index(drop=True)
+    kept = rows.reindex(columns=["contrast", "cell_type"])
+    return kept.assign(**named).reset_index(drop=True)
 
 
 def _beside_cells(laid: Laid, rows: pd.DataFrame, test: Callable) -> pd.DataFrame:

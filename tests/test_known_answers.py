@@ -351,3 +351,6 @@ def test_the_terminal_shows_what_failed(tmp_path, capsys, monkeypatch):
     write_table(table, tmp_path / "results" / "mine" / "known_answers.tsv")
     assert main(["mine.yaml"]) == 0, "a claim that fails is a result"
     assert "FAIL  a" in capsys.readouterr().out
+    (tmp_path / "other.yaml").write_text("run: other\n", encoding="utf-8")
+    assert main(["other.yaml"]) == 1
+    assert "make known-answers" in capsys.readouterr().err

@@ -9,6 +9,7 @@ was seen. A fact of one study that is asked of another study's data is marked as
 prints the answers of a finished run.
 """
 
+import logging
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,11 +19,12 @@ import anndata as ad
 import pandas as pd
 import yaml
 
-from emhniche.errors import InputError
 from emhniche.io import read_table
 from emhniche.known_answer_cells import CELL_KINDS
 from emhniche.known_answer_evidence import Cannot, Check, Evidence, gather, load_checks
 from emhniche.known_answer_tables import TABLE_KINDS
+
+logger = logging.getLogger(__name__)
 
 KINDS: Mapping[str, Callable[[Check, Evidence], tuple[bool, str]]] = {**CELL_KINDS, **TABLE_KINDS}
 """Kind of a check -> what answers it: whether the rule holds, and what was seen."""
@@ -91,7 +93,9 @@ def check_known_answers(
     checks = load_checks(answers, KINDS)
     evidence = gather(cells, annotation, tables, checks, genes.signatures, genes.species)
     rows = [_answer(check, evidence, simulated=simulated) for check in checks]
-    return pd.DataFrame(rows, columns=[*COLUMNS])
+    table = pd.DataFrame(rows, columns=[*COLUMNS])
+    logger.info("answers:\n%s", readable(table))
+    return table
 
 
 def readable(table: pd.DataFrame) -> str:
@@ -145,7 +149,8 @@ def main(arguments: list[str]) -> int:
     run = yaml.safe_load(Path(arguments[0]).read_text(encoding="utf-8"))["run"]
     path = Path("results") / run / "known_answers.tsv"
     if not path.is_file():
-        raise InputError(f"{path}: no such file; run `make known-answers` first")
+        print(f"error: {path}: no such file; run `make known-answers` first", file=sys.stderr)
+        return 1
     print(readable(read_table(path)))
     return 0
 

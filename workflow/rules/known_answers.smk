@@ -1,7 +1,7 @@
 """What is published of the configured datasets, asked of this run.
 
-In: ``resources/known_answers.tsv`` with the run's cells, annotation and tables. Out:
-``known_answers.tsv``, one row a check: pass, fail or not testable, and what was seen.
+In: ``resources/known_answers.tsv`` with the run's cells, annotation and tables.
+Out: ``known_answers.tsv``, one row a check: pass, fail or not testable, and what was seen.
 """
 
 
