@@ -77,7 +77,7 @@ def normalised(path: Path) -> ad.AnnData:
 
 
 def run_from_file(path: Path) -> dict[str, float]:
-    """Score as rule `score` does, from the file, which is read twice while scoring."""
+    """Score as rule `score` does, from the file."""
     return _run_own(path, backed="r")
 
 

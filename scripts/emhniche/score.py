@@ -24,6 +24,9 @@ from emhniche.resources import SIDES
 READ_CELLS = 500
 """Cells read at once: memory follows this, not the number of cells."""
 
+WHOLE_BYTES = 1e9
+"""Counts up to this size are read at once; larger ones are read in parts, three times."""
+
 CHUNK_CELLS = 64
 """Cells ranked and summed at once: their weights then stay in the processor's cache."""
 
@@ -108,6 +111,7 @@ def score_cells(
     Andreatta M, Carmona SJ. UCell: robust and scalable single-cell gene signature scoring. Comput
     Struct Biotechnol J 2021, doi 10.1016/j.csbj.2021.06.043.
     """
+    cells = _at_hand(cells)
     sets = gene_sets(panel, signatures)
     columns = pd.Index([column for one in sets for column in (one.name, f"{one.name}__z")])
     values = np.full((cells.n_obs, len(columns)), np.nan, dtype=np.float32)
@@ -199,6 +203,13 @@ def rank_weights(counts: sparse.csr_matrix, max_rank: int) -> sparse.csr_matrix:
     )
     weights.eliminate_zeros()
     return weights
+
+
+def _at_hand(cells: ad.AnnData) -> ad.AnnData:
+    """Read a small file into memory: unpacking it takes longer than ranking its cells."""
+    if not cells.isbacked or 8 * cells.file["X/indices"].shape[0] > WHOLE_BYTES:
+        return cells
+    return cells.to_memory()
 
 
 def _datasets(cells: ad.AnnData) -> Iterator[_Dataset]:
