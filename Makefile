@@ -6,16 +6,18 @@ IN_PARALLEL = --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscop
 MEM_MB ?= 4000
 DEMO = config/config.yaml
 PUBLIC = config/public.yaml
+# The run whose data are asked for known answers.
+CONFIG ?= $(PUBLIC)
 
 BIN = .venv/bin
 READY = .venv/.ready
 SNAKEMAKE = $(BIN)/snakemake
 RUN = $(SNAKEMAKE) --cores $(CORES) --resources mem_mb=$(MEM_MB) --configfile
 
-.PHONY: help setup demo public test lint format docs unlock clean
+.PHONY: help setup demo public known-answers test lint format docs unlock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY) ## set up the environment in .venv
 
@@ -28,6 +30,10 @@ demo: $(READY) ## run the demo: a simulated cohort whose truth is known
 
 public: $(READY) ## run four public datasets, from files to the report
 	$(RUN) $(PUBLIC)
+
+known-answers: $(READY) ## ask the data of a run (CONFIG, the public one by default) what is published of them
+	$(RUN) $(CONFIG) known_answers
+	@$(BIN)/python -m emhniche.known_answers $(CONFIG)
 
 test: $(READY) ## run all tests
 	$(BIN)/pytest $(IN_PARALLEL) $(PYTEST_ARGS)

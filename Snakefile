@@ -19,6 +19,7 @@ include: "workflow/rules/annotate.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/niche.smk"
 include: "workflow/rules/myeloid.smk"
+include: "workflow/rules/known_answers.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -15,7 +15,7 @@ from emhniche.io import as_counts, write_h5ad, write_json, write_table, write_te
 from emhniche.schema import complete, read_schema
 from fake_myeloid import give_donors, write_myeloid
 from fake_names import CELL_TYPES, CELLS_PER_SAMPLE, CONTRAST, EVIL_SAMPLE, GENES, SAMPLES, SCRIPT
-from fake_tables import write_labels, write_niche, write_scores
+from fake_tables import write_known_answers, write_labels, write_niche, write_scores
 
 CONFIG = complete(
     {
@@ -109,6 +109,7 @@ def make_run(root: Path, *, testable: bool = True, myeloid: str = "refused") -> 
     write_labels(root, cells, rng, testable=testable)
     write_scores(root, cells, rng)
     write_niche(root, testable=testable)
+    write_known_answers(root, testable=testable)
     write_myeloid(root, cells, rng, state=myeloid if testable else "none")
     return root
 

@@ -133,6 +133,23 @@ def write_niche(root: Path, *, testable: bool) -> None:
         write_table(table if testable else table.iloc[:0], root / f"niche/{name}.tsv")
 
 
+def write_known_answers(root: Path, *, testable: bool) -> None:
+    table = pd.DataFrame(
+        {
+            "check": ["K1.a", "K1.b", "K2.a"],
+            "id": ["K1", "K1", "K2"],
+            "scope": ["published", "stand_in", "published"],
+            "status": ["pass", "fail", "not_testable"] if testable else ["not_testable"] * 3,
+            "observed": [f"Kitl in {SCRIPT}", "rho 0.10", "no dataset of this run is GSE1"],
+            "datasets": ["d_spleen", "d_marrow", ""],
+            "claim": ["Kitl is highest in stroma", "Il1b rises", SCRIPT],
+            "pass_rule": ["rank 1", "rho>0", "up"],
+            "source": ["10.1/x", SCRIPT, "10.1/y"],
+        }
+    )
+    write_table(table, root / "known_answers.tsv")
+
+
 def _composition() -> pd.DataFrame:
     return pd.DataFrame(
         {

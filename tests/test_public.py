@@ -147,6 +147,36 @@ def test_low_rna_neutrophils_and_erythroid_cells_survive_quality_control(results
     assert qc["reason"][frail].isin(["low_counts", "low_genes"]).mean() < 0.05
 
 
+def test_lps_raises_il1_and_tnf_in_myeloid_cells_and_not_in_b_or_t(results):
+    contrasts = io.read_table(results / "niche" / "contrasts.tsv")
+    rows = contrasts[
+        (contrasts["contrast"] == "lps_vs_control") & (contrasts["level"] == "lineage")
+    ].set_index(["gene", "cell_type"])
+    for gene in ("Il1b", "Tnf"):
+        for lineage in ("monocyte_macrophage", "DC"):
+            row = rows.loc[(gene, lineage)]
+            assert row["status"] == "effect_only"
+            assert row["effect"] > 1
+            assert row["detection_test"] > 2 * row["detection_reference"]
+        for lineage in ("B", "T"):
+            row = rows.loc[(gene, lineage)]
+            assert row["status"] == "not_testable", "too few counts, and not a rise"
+            assert np.isnan(row["effect"])
+            most = rows.loc[(gene, "monocyte_macrophage"), "detection_test"]
+            assert row["detection_test"] < most / 3
+    assert set(rows.loc["Il1rn", "role"]) == {"antagonist"}
+
+
+def test_every_known_answer_that_these_data_can_give_is_given(results):
+    answers = io.read_table(results / "known_answers.tsv").set_index("check")
+    assert not (answers["status"] == "fail").any(), answers[answers["status"] == "fail"]
+    given = ["KA01.matsushita", "KA02.mca", "KA04.mca", "KA05.mca", "KA12.mca", "KA16.tables"]
+    assert answers.index[answers["status"] == "pass"].tolist() == given
+    assert set(answers.loc[given[:-1], "scope"]) == {"stand_in"}
+    missing = answers[answers["status"] == "not_testable"]
+    assert missing["observed"].str.match("no dataset of this run is|no gate of").all()
+
+
 def test_every_number_that_is_missing_has_a_status(results):
     contrasts = io.read_table(results / "niche" / "contrasts.tsv")
     allowed = {"tested", "not_testable", "not_identifiable", "effect_only"}

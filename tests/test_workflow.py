@@ -46,6 +46,7 @@ PATHS = [
     "myeloid/calls.parquet",
     "myeloid/subsets.tsv",
     "myeloid/clusters.tsv",
+    "known_answers.tsv",
     "atlas.h5ad",
     "report/index.html",
     "provenance.json",

@@ -9,7 +9,6 @@ they measure different genes, and a gene that was not measured is left out, neve
 Agonists, receptors and antagonists of an axis are three sets that are never added up.
 """
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,15 +17,18 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from emhniche.errors import InputError
 from emhniche.io import CELL_ID, as_counts
+from emhniche.random_sets import Members, draw_sets, sum_sets
 from emhniche.resources import SIDES
 
-CHUNK_CELLS = 500
-"""Cells ranked at once: memory follows this and the number of random sets, not the cells."""
+READ_CELLS = 500
+"""Cells read at once: memory follows this, not the number of cells."""
 
-MIN_BIN_GENES = 50
-"""Fewest genes to draw a random gene from."""
+WHOLE_BYTES = 1e9
+"""Counts up to this size are read at once; larger ones are read in parts, three times."""
+
+CHUNK_CELLS = 64
+"""Cells ranked and summed at once: their weights then stay in the processor's cache."""
 
 ALPHA = 0.05
 """A cell is above its null when this share of the random sets or less do as well as the set."""
@@ -56,17 +58,6 @@ class _Dataset:
     rows: np.ndarray
     columns: np.ndarray
     genes: pd.Index
-
-
-@dataclass(frozen=True)
-class _Members:
-    """Genes x sets, 1 where the set holds the gene: each set, and `n_random` sets like each."""
-
-    names: list[str]
-    sizes: np.ndarray
-    sets: sparse.csr_matrix
-    random: sparse.csr_matrix
-    n_random: int
 
 
 def score_cells(
@@ -120,6 +111,7 @@ def score_cells(
     Andreatta M, Carmona SJ. UCell: robust and scalable single-cell gene signature scoring. Comput
     Struct Biotechnol J 2021, doi 10.1016/j.csbj.2021.06.043.
     """
+    cells = _at_hand(cells)
     sets = gene_sets(panel, signatures)
     columns = pd.Index([column for one in sets for column in (one.name, f"{one.name}__z")])
     values = np.full((cells.n_obs, len(columns)), np.nan, dtype=np.float32)
@@ -129,7 +121,15 @@ def score_cells(
         scored = {name: genes for name, genes in measured.items() if len(genes) > 1}
         limit = _rank_limit(cells, dataset, scored, max_rank)
         expression, detected = _expression(cells, dataset, limit)
-        members = _draw_sets(dataset, scored, expression, n_random, n_bins, seed)
+        members = draw_sets(
+            dataset.name,
+            dataset.genes,
+            scored,
+            expression,
+            n_random=n_random,
+            n_bins=n_bins,
+            seed=seed,
+        )
         places = columns.get_indexer(members.names)
         figures = _score_dataset(cells, dataset, members, limit, values, places)
         for one in sets:
@@ -176,7 +176,7 @@ def rank_weights(counts: sparse.csr_matrix, max_rank: int) -> sparse.csr_matrix:
     Parameters
     ----------
     counts
-        Cells x genes, non-negative counts without stored zeros.
+        Cells x genes, whole counts without stored zeros.
     max_rank
         Rank at which a gene's weight reaches 0.
 
@@ -187,7 +187,11 @@ def rank_weights(counts: sparse.csr_matrix, max_rank: int) -> sparse.csr_matrix:
         genes without a count have no rank: as in pyUCell.
     """
     n_cells = counts.shape[0]
-    distinct, codes = np.unique(counts.data, return_inverse=True)
+    whole = counts.data.astype(np.intp)
+    distinct = np.flatnonzero(np.bincount(whole))
+    codes = np.empty(whole.max(initial=0) + 1, dtype=np.intp)
+    codes[distinct] = np.arange(len(distinct))
+    codes = codes[whole]
     cell = np.repeat(np.arange(n_cells), np.diff(counts.indptr))
     cell_value = cell * len(distinct) + codes
     tied = np.bincount(cell_value, minlength=n_cells * len(distinct)).reshape(n_cells, -1)
@@ -201,35 +205,11 @@ def rank_weights(counts: sparse.csr_matrix, max_rank: int) -> sparse.csr_matrix:
     return weights
 
 
-def expression_bins(expression: np.ndarray, *, n_bins: int, min_genes: int) -> np.ndarray:
-    """Group genes of like expression.
-
-    Parameters
-    ----------
-    expression
-        Expression of each gene, ascending.
-    n_bins
-        Most bins to make. A bin holds an even share of the genes and of all expression taken
-        together: few genes where they are abundant and differ much, many where they are rare.
-    min_genes
-        Fewest genes of a bin; a smaller one joins its neighbour.
-
-    Returns
-    -------
-    numpy.ndarray
-        Bin of each gene, from 0. Genes without expression are a bin of their own if there are
-        enough of them.
-    """
-    place = np.arange(len(expression))
-    before = np.cumsum(expression) - expression
-    share = place / len(expression) + before / max(before[-1] + expression[-1], 1.0)
-    steps = np.flatnonzero(np.diff(np.floor(share * n_bins / 2), prepend=-1.0))
-    expressed = np.searchsorted(expression, 0.0, side="right")
-    starts = [0]
-    for start in np.union1d(steps[steps > expressed], expressed):
-        if min(start - starts[-1], len(expression) - start) >= min_genes:
-            starts.append(start)
-    return np.searchsorted(starts, place, side="right") - 1
+def _at_hand(cells: ad.AnnData) -> ad.AnnData:
+    """Read a small file into memory: unpacking it takes longer than ranking its cells."""
+    if not cells.isbacked or 8 * cells.file["X/indices"].shape[0] > WHOLE_BYTES:
+        return cells
+    return cells.to_memory()
 
 
 def _datasets(cells: ad.AnnData) -> Iterator[_Dataset]:
@@ -240,12 +220,15 @@ def _datasets(cells: ad.AnnData) -> Iterator[_Dataset]:
 
 
 def _chunks(cells: ad.AnnData, dataset: _Dataset) -> Iterator[tuple[np.ndarray, sparse.csr_matrix]]:
-    """Read the dataset's counts some cells at a time; rows that lie together as one slice."""
-    for start in range(0, len(dataset.rows), CHUNK_CELLS):
-        rows = dataset.rows[start : start + CHUNK_CELLS]
+    """Hand out the dataset's counts some cells at a time; rows that lie together are one slice."""
+    for start in range(0, len(dataset.rows), READ_CELLS):
+        rows = dataset.rows[start : start + READ_CELLS]
         together = rows[-1] - rows[0] + 1 == len(rows)
-        block = cells.X[slice(rows[0], rows[-1] + 1) if together else rows]
-        yield rows, as_counts(block[:, dataset.columns])
+        read = cells.X[slice(rows[0], rows[-1] + 1) if together else rows]
+        counts = as_counts(read[:, dataset.columns])
+        for first in range(0, len(rows), CHUNK_CELLS):
+            part = slice(first, first + CHUNK_CELLS)
+            yield rows[part], counts[part]
 
 
 def _rank_limit(
@@ -256,9 +239,25 @@ def _rank_limit(
     With a limit far beyond the genes of a cell, only the number of genes that were seen would
     count, and poor cells would all score the same.
     """
-    n_genes = np.concatenate([np.diff(block.indptr) for _, block in _chunks(cells, dataset)])
+    n_genes = np.concatenate(list(_genes_per_cell(cells, dataset)))
     largest = max(map(len, scored.values()), default=2)
     return max(largest, min(max_rank, int(np.median(n_genes))))
+
+
+def _genes_per_cell(cells: ad.AnnData, dataset: _Dataset) -> Iterator[np.ndarray]:
+    """Count the genes of the dataset in its cells; of a file, the counts themselves stay unread."""
+    if cells.isbacked:
+        ends, genes = (cells.file[f"X/{name}"] for name in ("indptr", "indices"))
+    else:
+        counts = sparse.csr_matrix(cells.X)
+        ends, genes = counts.indptr, counts.indices
+    measured = np.zeros(cells.n_vars, dtype=np.intp)
+    measured[dataset.columns] = 1
+    for start in range(0, len(dataset.rows), READ_CELLS):
+        rows = dataset.rows[start : start + READ_CELLS]
+        here = ends[rows[0] : rows[-1] + 2]
+        counted = np.cumsum(measured[genes[here[0] : here[-1]]])
+        yield np.diff(np.append(0, counted)[here - here[0]])[rows - rows[0]]
 
 
 def _expression(cells: ad.AnnData, dataset: _Dataset, limit: int) -> tuple[np.ndarray, np.ndarray]:
@@ -275,64 +274,10 @@ def _expression(cells: ad.AnnData, dataset: _Dataset, limit: int) -> tuple[np.nd
     return weight, detected
 
 
-def _draw_sets(
-    dataset: _Dataset,
-    scored: dict[str, pd.Index],
-    expression: np.ndarray,
-    n_random: int,
-    n_bins: int,
-    seed: int,
-) -> _Members:
-    """Draw for each set `n_random` sets with as many genes from each expression bin."""
-    order = np.lexsort((dataset.genes.to_numpy(str), expression))
-    largest = max(map(len, scored.values()), default=0)
-    bins = expression_bins(
-        expression[order], n_bins=n_bins, min_genes=max(MIN_BIN_GENES, 2 * largest)
-    )
-    own_genes, own_sets, random_genes, random_sets = [], [], [], []
-    for number, (name, genes) in enumerate(scored.items()):
-        own = np.isin(order, dataset.genes.get_indexer(genes))
-        rng = np.random.default_rng([seed, *map(_key, (dataset.name, name))])
-        own_genes.append(order[own])
-        own_sets.append(np.full(own.sum(), number))
-        for one, wanted in zip(*np.unique(bins[own], return_counts=True), strict=True):
-            others = order[(bins == one) & ~own]
-            if len(others) < wanted:
-                raise InputError(
-                    f"dataset {dataset.name}: it measures {len(dataset.genes)} genes, too few to "
-                    f"draw random sets like {name}; take genes out of the set, or the dataset out"
-                )
-            lots = rng.random((n_random, len(others)))
-            picked = np.argpartition(lots, wanted - 1, axis=1)[:, :wanted]
-            random_genes.append(others[picked].ravel())
-            random_sets.append(np.repeat(number * n_random + np.arange(n_random), wanted))
-    n_genes = len(dataset.genes)
-    return _Members(
-        names=list(scored),
-        sizes=np.array([len(genes) for genes in scored.values()], dtype=float),
-        sets=_membership(own_genes, own_sets, (n_genes, len(scored))),
-        random=_membership(random_genes, random_sets, (n_genes, len(scored) * n_random)),
-        n_random=n_random,
-    )
-
-
-def _key(text: str) -> int:
-    return zlib.crc32(text.encode())
-
-
-def _membership(
-    genes: list[np.ndarray], sets: list[np.ndarray], shape: tuple[int, int]
-) -> sparse.csr_matrix:
-    rows, columns = (
-        np.concatenate(parts) if parts else np.empty(0, int) for parts in (genes, sets)
-    )
-    return sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
-
-
 def _score_dataset(
     cells: ad.AnnData,
     dataset: _Dataset,
-    members: _Members,
+    members: Members,
     limit: int,
     values: np.ndarray,
     places: np.ndarray,
@@ -341,13 +286,8 @@ def _score_dataset(
     best = members.sizes * limit - members.sizes * (members.sizes + 1) / 2
     totals = np.zeros((4, len(members.names)))
     for rows, block in _chunks(cells, dataset):
-        weights = rank_weights(block, limit)
-        own = (weights @ members.sets).toarray()
-        chance = (weights @ members.random).toarray().reshape(*own.shape, members.n_random)
-        mean = chance.mean(axis=2, dtype=np.float64)
-        square = np.einsum("ijk,ijk->ij", chance, chance, dtype=np.float64) / members.n_random
-        sd = np.sqrt(np.maximum(square - mean**2, 0))
-        as_good = (chance >= own[:, :, None]).sum(axis=2)
+        weights = rank_weights(block, limit).T.toarray(order="C")
+        own, mean, sd, as_good = sum_sets(weights, members)
         above = (as_good + 1) / (members.n_random + 1) <= ALPHA
         values[rows[:, None], places] = own / best
         values[rows[:, None], places + 1] = (own - mean) / np.where(sd > 0, sd, np.nan)

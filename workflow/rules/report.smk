@@ -167,6 +167,7 @@ rule report:
         gates="<results>/myeloid/gates.tsv",
         subsets="<results>/myeloid/subsets.tsv",
         myeloid_clusters="<results>/myeloid/clusters.tsv",
+        known_answers="<results>/known_answers.tsv",
         provenance="<results>/provenance.json",
     output:
         index=report(

@@ -23,6 +23,7 @@ from emhniche.report import (
 )
 from emhniche.report.findings import all_findings, frequencies, standfirst
 from emhniche.report.interactive import MAX_CELLS, cell_frame, map_data
+from emhniche.report.known_answers_table import known_answers_table
 from emhniche.report.methods import cited, limits, methods_text
 from emhniche.report.myeloid_findings import not_called
 from emhniche.report.myeloid_gates import MAX_PLACES, shown_gates
@@ -45,6 +46,7 @@ CONTENTS = [
     ("responses", "Signals that arrive"),
     ("emh", "Blood made outside the marrow"),
     ("myeloid", "Myeloid cells"),
+    ("known-answers", "Known answers"),
     ("limits", "Limits of the data"),
     ("methods", "Methods"),
     ("provenance", "Provenance"),
@@ -182,6 +184,7 @@ def tables(run: RunTables, provenance: Mapping) -> dict[str, PageTable]:
         "gates": niche_tables.gate_table(run),
         "subsets": niche_tables.subset_table(run),
         "myeloid_clusters": niche_tables.myeloid_cluster_table(run),
+        "known_answers": known_answers_table(run),
         "inputs": index_tables.input_table(provenance),
     }
 

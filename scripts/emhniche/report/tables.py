@@ -145,6 +145,10 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *("signature_effect", "signature_q", "status", "code", "reason", "label", "markers"),
         ),
     ),
+    "known_answers": (
+        "known_answers.tsv",
+        ("check", "scope", "status", "observed", "datasets", "claim", "pass_rule", "source"),
+    ),
 }
 """Name of a table -> its path below the results folder and the columns the pages lean on."""
 

@@ -1,0 +1,356 @@
+"""Published facts are found where they hold, missed where not, and asked of no other data."""
+
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from emhniche.errors import InputError
+from emhniche.io import read_table, write_table
+from emhniche.known_answer_evidence import load_checks
+from emhniche.known_answers import KINDS, GeneTables, check_known_answers, main, readable
+
+ROOT = Path(__file__).resolve().parents[1]
+ANSWERS = ROOT / "resources" / "known_answers.tsv"
+GENES = GeneTables(str(ROOT / "resources" / "signatures.tsv"), "mouse")
+HUMAN = GeneTables(GENES.signatures, "human")
+MARKERS = ["Cxcl12", "Kitl", "Spic", "Vcam1", "Cxcr2", "Mki67", "Cxcr4", "Il1b", "Wfdc17"]
+NEUTROPHIL = ["Camp", "Ngp", "Ltf", "Retnlg", "Sell", "Csf3r", "Clec4e", "Junb", "Ctsd", "Arg2"]
+HUMAN_GENES = ["CD8A", "CD34", "CD3D", "MKI67", "TOP2A", "PCNA", "MCM5"]
+GENE_NAMES = [*MARKERS, *NEUTROPHIL, *HUMAN_GENES, "Filler"]
+NOTHING = {
+    "production": pd.DataFrame(columns=["dataset", "gene", "tissue", "status", "logcpm"]),
+    "contrasts": pd.DataFrame(
+        columns=["contrast", "gene", "cell_type", "level", "status", "effect", "p", "reason"]
+    ),
+    "gates": pd.DataFrame(
+        columns=["dataset", "signature", "lineage", "tissue", "p", "excess", "reason"]
+    ),
+    "calls": pd.DataFrame(columns=["cell_id", "signature", "lineage", "score", "residual"]),
+}
+
+
+def group(name, means, n=60, lineage="stroma", **sheet):
+    """Return cells of one group: what their genes are drawn around, and their sheet's columns."""
+    row = {
+        **{"dataset": "d", "study": "S", "sample": "s1", "tissue": "bone marrow", "donor": "m1"},
+        **{"donor_known": True, "arm": "", "label": name, "cell_type": name, "lineage": lineage},
+    }
+    return {"n": n, "means": means, "row": {**row, **sheet}}
+
+
+def cells_of(*groups, seed=0):
+    """Draw counts of groups; a filler gene makes every cell 1,000 counts deep."""
+    rng = np.random.default_rng(seed)
+    blocks, rows = [], []
+    for one in groups:
+        mean = np.array([one["means"].get(gene, 0.02) for gene in GENE_NAMES])
+        counts = rng.poisson(mean, (one["n"], len(mean)))
+        counts[:, -1] = 1000 - counts[:, :-1].sum(axis=1)
+        blocks.append(counts)
+        rows += [one["row"]] * one["n"]
+    table = pd.DataFrame(rows)
+    table.index = [f"cell{i}" for i in range(len(table))]
+    matrix = sparse.csr_matrix(np.vstack(blocks).astype(np.float32))
+    cells = ad.AnnData(
+        matrix, table.drop(columns=["lineage", "cell_type"]), pd.DataFrame(index=GENE_NAMES)
+    )
+    cells.obs["n_counts"] = matrix.sum(axis=1).A1
+    names = sorted(table["dataset"].unique())
+    cells.varm["measured"] = pd.DataFrame(True, index=GENE_NAMES, columns=names)
+    annotation = table[["lineage", "cell_type"]].rename_axis("cell_id").reset_index()
+    return cells, annotation
+
+
+def ask(tmp_path, kind, settings, *groups, runs_on="d", tables=None, genes=GENES, **changes):
+    """Answer one made-up check."""
+    row = dict.fromkeys(read_table(ANSWERS).columns, "text")
+    row |= {"check": "K.1", "kind": kind, "runs_on": runs_on, "scope": "published"}
+    write_table(pd.DataFrame([{**row, "settings": settings}]), tmp_path / "answers.tsv")
+    cells, annotation = cells_of(*groups)
+    answers = check_known_answers(
+        cells,
+        annotation,
+        NOTHING | (tables or {}),
+        answers=tmp_path / "answers.tsv",
+        genes=genes,
+        simulated=changes.get("simulated", False),
+    )
+    return answers.iloc[0]
+
+
+CAR, VESSEL, BONE = {"Cxcl12": 30, "Kitl": 5}, {"Cxcl12": 2, "Kitl": 4}, {"Cxcl12": 3, "Kitl": 0.3}
+LEPR = "genes=Cxcl12; by=cell_type; top=LepR; share=0.83; libraries=2"
+
+
+def marrow(sample, car=CAR, vessel=VESSEL):
+    return [
+        group("LepR", car, sample=sample),
+        group("EC_sinusoidal", vessel, lineage="endothelium", sample=sample),
+        group("Osteolineage", BONE, sample=sample),
+    ]
+
+
+def test_the_highest_group_is_found_in_each_library(tmp_path):
+    found = ask(tmp_path, "highest", LEPR, *marrow("s1"), *marrow("s2"))
+    assert (found["status"], found["datasets"]) == ("pass", "d")
+    assert "in 2 of 2 libraries" in found["observed"]
+    found = ask(tmp_path, "highest", LEPR, *marrow("s1"), *marrow("s2", car=BONE))
+    assert found["status"] == "fail"
+    found = ask(tmp_path, "highest", LEPR, *marrow("s1"))
+    assert (found["status"], "2 are needed" in found["observed"]) == ("not_testable", True)
+
+
+def test_the_two_highest_groups_may_hold_a_whole_lineage(tmp_path):
+    asked = "genes=Kitl; by=cell_type; whole=endothelium; top=LepR,endothelium; libraries=1"
+    assert ask(tmp_path, "highest", asked, *marrow("s1"))["status"] == "pass"
+    none = {"Kitl": 0.1, "Cxcl12": 2}
+    assert ask(tmp_path, "highest", asked, *marrow("s1", vessel=none))["status"] == "fail"
+
+
+def test_a_gap_between_groups_is_measured_in_doublings(tmp_path):
+    asked = "genes=Cxcl12; by=cell_type; group=LepR; than=EC_sinusoidal; libraries=1; log2="
+    assert ask(tmp_path, "above", asked + "2", *marrow("s1"))["status"] == "pass"
+    assert ask(tmp_path, "above", asked + "6", *marrow("s1"))["status"] == "fail"
+
+
+def test_a_gene_is_detected_by_its_counts(tmp_path):
+    asked = "genes=Kitl; by=cell_type; groups=LepR,EC_sinusoidal; libraries=2"
+    both = [*marrow("s1"), *marrow("s2")]
+    assert ask(tmp_path, "detected", asked, *both)["status"] == "pass"
+    faint = [*marrow("s1"), *marrow("s2", vessel={"Kitl": 0.0})]
+    assert ask(tmp_path, "detected", asked, *faint)["status"] == "fail"
+    assert ask(tmp_path, "detected", asked, *marrow("s1"))["status"] == "not_testable"
+
+
+def stage(place, **genes):
+    return group(f"G{place}", genes, lineage="neutrophil")
+
+
+def test_the_order_of_stages_is_asked_with_its_sign(tmp_path):
+    stages = [stage(i, Cxcr2=2.0**i, Mki67=8 / 2.0**i) for i in range(5)]
+    asked = "by=label; order=G0,G1,G2,G3,G4; libraries=1; "
+    for gene, bound, status in (
+        ("Cxcr2", "rho_at_least=0.8", "pass"),
+        ("Mki67", "rho_at_most=-0.7", "pass"),
+        ("Mki67", "rho_at_least=0.8", "fail"),
+    ):
+        assert (
+            ask(tmp_path, "ordered", f"{asked}genes={gene}; {bound}", *stages)["status"] == status
+        )
+    few = ask(tmp_path, "ordered", f"{asked}genes=Cxcr2; rho_at_least=0.8", *stages[:3])
+    assert few["status"] == "not_testable"
+
+
+def ripening(il1b, **sheet):
+    """Neutrophils from early to late; Il1b rises with them or not."""
+    return [
+        group(
+            "neutrophil",
+            {"Camp": 10 * (1 - a), "Ngp": 9 * (1 - a), "Retnlg": 10 * a, "Sell": 6 * a}
+            | {"Il1b": 0.5 + il1b * a, "Clec4e": 1, "Arg2": 1}
+            | sheet.get("extra", {}),
+            lineage="neutrophil",
+            **{key: value for key, value in sheet.items() if key != "extra"},
+        )
+        for a in (0.1, 0.4, 0.7, 1.0)
+    ]
+
+
+MATURES = "genes=Il1b; lineage=neutrophil; early=preNeu; late=matNeu; libraries=1"
+
+
+def test_a_gene_that_marks_the_mature_end_rises_with_maturation(tmp_path):
+    assert ask(tmp_path, "matures", MATURES, *ripening(4))["status"] == "pass"
+    assert ask(tmp_path, "matures", MATURES, *ripening(-0.45))["status"] == "fail"
+    other = ask(tmp_path, "matures", MATURES.replace("neutrophil", "B"), *ripening(4))
+    assert (other["status"], other["observed"]) == ("not_testable", "no cell has lineage B")
+
+
+def test_genes_are_compared_at_like_maturation(tmp_path):
+    asked = "genes=Clec4e,Arg2,Il1b; lineage=neutrophil; tissue=spleen; early=preNeu; late=matNeu; "
+    asked += "at_least=3"
+    naive = ripening(1, arm="reference", tissue="spleen")
+    up = {"Clec4e": 3, "Arg2": 3, "Il1b": 3}
+    ill = ripening(0, arm="case", tissue="spleen", extra=up)
+    assert ask(tmp_path, "rising", asked, *naive, *ill)["status"] == "pass"
+    same = ripening(1, arm="case", tissue="spleen", extra={"Clec4e": 0.3, "Arg2": 0.3})
+    assert ask(tmp_path, "rising", asked, *naive, *same)["status"] == "fail"
+    assert ask(tmp_path, "rising", asked, *naive)["status"] == "not_testable"
+
+
+def test_a_state_that_is_next_to_absent(tmp_path):
+    asked = "by=label; group=T3; tissue=spleen; arm=reference; below=0.01; libraries=1"
+    tumour = group("T3", {}, tissue="tumour", arm="case")
+    naive = group("T1", {}, n=300, tissue="spleen", arm="reference")
+    some = group("T3", {}, n=30, tissue="spleen", arm="reference")
+    assert ask(tmp_path, "rare", asked, tumour, naive)["status"] == "pass"
+    assert ask(tmp_path, "rare", asked, tumour, naive, some)["status"] == "fail"
+    assert ask(tmp_path, "rare", asked, naive)["status"] == "not_testable"
+
+
+def test_cycling_is_compared_within_matched_donors(tmp_path):
+    asked = "lineage=HSPC; sets=CellCycle_S,CellCycle_G2M; higher=bone marrow; lower=spleen"
+    pairs = [
+        group("HSPC", {"MKI67": m, "PCNA": m}, lineage="HSPC", tissue=tissue, donor=donor)
+        for donor in ("d1", "d2")
+        for tissue, m in (("bone marrow", 2.0), ("spleen", 0.5))
+    ]
+    assert ask(tmp_path, "cycling", asked, *pairs, genes=HUMAN)["status"] == "pass"
+    swapped = "lineage=HSPC; sets=CellCycle_S,CellCycle_G2M; higher=spleen; lower=bone marrow"
+    assert ask(tmp_path, "cycling", swapped, *pairs, genes=HUMAN)["status"] == "fail"
+    assert ask(tmp_path, "cycling", asked, pairs[0], genes=HUMAN)["status"] == "not_testable"
+
+
+def test_genes_that_exclude_each_other(tmp_path):
+    asked = "genes=CD8A,CD34; without=CD3D; lineage=endothelium; tissue=spleen"
+    littoral = group("EC", {"CD8A": 2}, lineage="endothelium", tissue="spleen")
+    vessel = group("EC", {"CD34": 2}, lineage="endothelium", tissue="spleen")
+    both = group("EC", {"CD34": 2, "CD8A": 2}, lineage="endothelium", tissue="spleen")
+    neither = group("EC", {}, lineage="endothelium", tissue="spleen")
+    assert ask(tmp_path, "exclusive", asked, littoral, vessel, genes=HUMAN)["status"] == "pass"
+    assert ask(tmp_path, "exclusive", asked, both, neither, genes=HUMAN)["status"] == "fail"
+
+
+def test_a_silent_gene_must_be_not_testable_and_never_zero(tmp_path):
+    rows = pd.DataFrame({"dataset": "d", "gene": ["Csf3", "Lif"], "tissue": "spleen"})
+    silent = rows.assign(status="not_testable", logcpm=np.nan)
+    asked = ("too_few_counts", "genes=Csf3,Lif; tissue=spleen", group("B", {}))
+    assert ask(tmp_path, *asked, tables={"production": silent})["status"] == "pass"
+    zero = silent.assign(logcpm=[0.0, np.nan])
+    found = ask(tmp_path, *asked, tables={"production": zero})
+    assert (found["status"], "Csf3 has a number" in found["observed"]) == ("fail", True)
+    assert ask(tmp_path, *asked)["status"] == "not_testable"
+
+
+def gates(**tissues):
+    """Return gates of one signature: tissue -> p."""
+    rows = [
+        {"dataset": "d", "signature": "X", "lineage": "neutrophil", "tissue": tissue, "p": p}
+        for tissue, p in tissues.items()
+    ]
+    return {"gates": pd.DataFrame(rows).assign(excess=0.1, reason="too few donors")}
+
+
+def test_gates_answer_for_the_myeloid_claims(tmp_path):
+    asked = ("excess", "signatures=X", group("B", {}))
+    assert ask(tmp_path, *asked, tables=gates(spleen=0.01))["status"] == "pass"
+    assert ask(tmp_path, *asked, tables=gates(spleen=0.4))["status"] == "fail"
+    assert ask(tmp_path, *asked, tables=gates(spleen=np.nan))["status"] == "not_testable"
+    only = "signature=X; lineage=neutrophil; present=tumour; absent=spleen"
+    asked = ("restricted", only, group("B", {}))
+    assert ask(tmp_path, *asked, tables=gates(spleen=0.5, tumour=0.01))["status"] == "pass"
+    assert ask(tmp_path, *asked, tables=gates(spleen=0.01, tumour=0.01))["status"] == "fail"
+    assert ask(tmp_path, *asked, tables=gates(spleen=0.01))["status"] == "not_testable"
+
+
+def test_only_a_tested_contrast_answers(tmp_path):
+    row = {"contrast": "c", "gene": "Tnf", "cell_type": "HSPC", "level": "lineage"}
+    row |= {"status": "tested", "effect": 1.2, "p": 0.01, "reason": ""}
+    asked = ("tested_up", "genes=Tnf; cell_type=HSPC; level=lineage", group("B", {}))
+    for change, status in (
+        ({}, "pass"),
+        ({"effect": -1.2}, "fail"),
+        ({"p": 0.3}, "fail"),
+        ({"status": "effect_only", "p": np.nan, "reason": "one donor"}, "not_testable"),
+    ):
+        table = {"contrasts": pd.DataFrame([row | change])}
+        assert ask(tmp_path, *asked, tables=table)["status"] == status
+
+
+def test_infection_is_reported_raw_and_residual(tmp_path):
+    naive = group("n", {}, lineage="neutrophil", arm="reference", donor="a")
+    ill = group("n", {}, lineage="neutrophil", arm="inflammation_control", donor="b")
+    calls = pd.DataFrame({"cell_id": [f"cell{i}" for i in range(120)], "signature": "X"})
+    calls = calls.assign(lineage="neutrophil", score=np.repeat([0, 0.4], 60), residual=0.1)
+    asked = ("raw_rise", "signature=X; lineage=neutrophil")
+    found = ask(tmp_path, *asked, naive, ill, tables={"calls": calls})
+    assert found["status"] == "pass"
+    assert "raw score +0.400, residual +0.000" in found["observed"]
+    assert ask(tmp_path, *asked, naive, tables={"calls": calls})["status"] == "not_testable"
+
+
+def test_genes_of_the_other_species_are_refused_and_others_are_not(tmp_path):
+    asked = "human_only=OLR1,CXCL8,IL37; mouse_only=Wfdc17,Ngp,Ifitm6"
+    found = ask(tmp_path, "refused", asked, group("B", {}), runs_on="*", simulated=True)
+    assert (found["status"], found["datasets"]) == ("pass", "")
+    own = "human_only=TREM2; mouse_only=Ngp"
+    found = ask(tmp_path, "refused", own, group("B", {}), runs_on="*")
+    assert found["status"] == "fail"
+    assert "accepted: Trem2 in mouse" in found["observed"]
+
+
+def test_other_data_and_simulated_data_are_not_asked(tmp_path):
+    found = ask(tmp_path, "highest", LEPR, *marrow("s1"), runs_on="GSE1;Han2018")
+    assert found["status"] == "not_testable"
+    assert found["observed"] == "no dataset of this run is GSE1 or Han2018"
+    by_study = LEPR.replace("libraries=2", "libraries=1")
+    assert ask(tmp_path, "highest", by_study, *marrow("s1"), runs_on="s")["status"] == "pass"
+    found = ask(tmp_path, "highest", LEPR, *marrow("s1"), simulated=True)
+    assert found["observed"] == "the cells of this run are simulated"
+
+
+def test_an_unmeasured_gene_is_no_answer(tmp_path):
+    asked = LEPR.replace("Cxcl12", "Nowhere")
+    found = ask(tmp_path, "highest", asked, *marrow("s1"))
+    assert (found["status"], found["observed"]) == ("not_testable", "Nowhere not measured in d")
+
+
+def test_the_shipped_table_is_sound_and_asks_each_claim():
+    checks = load_checks(ANSWERS, KINDS)
+    assert {check.texts["id"] for check in checks} == {f"KA{i:02}" for i in range(1, 17)}
+    assert {check.kind for check in checks} == set(KINDS)
+    table = read_table(ANSWERS)
+    assert (table.groupby("id")[["claim", "source", "verification"]].nunique() == 1).all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("kind", "guess", r"row 2 \(KA01.cxcl12\): kind 'guess' is unknown"),
+        ("scope", "other", r"row 2 \(KA01.cxcl12\): scope 'other' is unknown"),
+        ("settings", "genes", r"settings hold 'genes'; they would be key=value"),
+        ("check", "KA01.kitl", r"row 3 \(KA01.kitl\): check is empty or there twice"),
+    ],
+)
+def test_a_wrong_row_is_refused(tmp_path, column, value, message):
+    table = read_table(ANSWERS).fillna("")
+    table.loc[0, column] = value
+    write_table(table, tmp_path / "answers.tsv")
+    with pytest.raises(InputError, match=message):
+        load_checks(tmp_path / "answers.tsv", KINDS)
+
+
+def test_a_setting_that_is_missing_or_no_number_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"K\.1: settings lack top; kind highest needs it"):
+        ask(tmp_path, "highest", "genes=Kitl; by=cell_type; libraries=1", *marrow("s1"))
+    with pytest.raises(InputError, match=r"K\.1: libraries is 'two'; it would be a number"):
+        ask(tmp_path, "highest", LEPR.replace("=2", "=two"), *marrow("s1"))
+
+
+def test_the_terminal_shows_what_failed(tmp_path, capsys, monkeypatch):
+    table = pd.DataFrame(
+        {
+            "check": ["a", "bb", "c"],
+            "status": ["fail", "not_testable", "pass"],
+            "observed": ["rho 0.1", "no dataset", "rank 1"],
+            "scope": ["published", "published", "stand_in"],
+        }
+    )
+    assert readable(table).splitlines() == [
+        "-     bb  no dataset",
+        "pass  c   rank 1 [stand-in data]",
+        "FAIL  a   rho 0.1",
+        "1 pass, 1 fail, 1 not testable",
+    ]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("run: mine\n", encoding="utf-8")
+    write_table(table, tmp_path / "results" / "mine" / "known_answers.tsv")
+    assert main(["mine.yaml"]) == 0, "a claim that fails is a result"
+    assert "FAIL  a" in capsys.readouterr().out
+    (tmp_path / "other.yaml").write_text("run: other\n", encoding="utf-8")
+    assert main(["other.yaml"]) == 1
+    assert "make known-answers" in capsys.readouterr().err
