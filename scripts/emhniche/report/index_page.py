@@ -9,27 +9,24 @@ from pathlib import Path
 
 import pandas as pd
 
-from emhniche.io import CELL_ID, read_json, write_text
+from emhniche.io import read_json, write_text
 from emhniche.report import (
     axes_table,
     index_tables,
-    myeloid_figures,
-    niche_figures,
     niche_tables,
-    run_figures,
     signals_figures,
     supply_figures,
     words,
 )
 from emhniche.report.findings import all_findings, frequencies, standfirst
+from emhniche.report.index_pictures import draw
 from emhniche.report.interactive import MAX_CELLS, cell_frame, map_data
 from emhniche.report.known_answers_table import known_answers_table
 from emhniche.report.methods import cited, limits, methods_text
 from emhniche.report.myeloid_findings import not_called
-from emhniche.report.myeloid_gates import MAX_PLACES, shown_gates
 from emhniche.report.page_tables import PageTable
-from emhniche.report.render import Picture, picture, render
-from emhniche.report.tables import TABLES, RunTables, contrast_titles, read_run
+from emhniche.report.render import Picture, render
+from emhniche.report.tables import RunTables, contrast_titles, read_run
 
 CONTENTS = [
     ("asked", "What was asked"),
@@ -51,10 +48,6 @@ CONTENTS = [
     ("methods", "Methods"),
     ("provenance", "Provenance"),
 ]
-
-
-MAX_LEGEND = 16
-"""Categories that a static picture of the map can name; beyond it the interactive one must do."""
 
 
 def build_index(
@@ -118,49 +111,6 @@ def build_index(
     for name, one in pictures.items():
         write_text(standalone(one), root / "report" / "figures" / f"{name}.svg")
     write_text(page, root / "report" / "index.html")
-
-
-def draw(run: RunTables, cells: pd.DataFrame) -> dict[str, Picture]:
-    """Draw every figure of the index page.
-
-    Parameters
-    ----------
-    run
-        Tables of the run.
-    cells
-        One row a cell, as :func:`emhniche.report.interactive.cell_frame` returns it.
-
-    Returns
-    -------
-    dict
-        Name -> figure; one whose tables hold nothing to draw says so.
-    """
-    production, contrasts = run["production"], run["contrasts"]
-    drawn = [
-        picture(
-            "losses",
-            run_figures.losses(run.qc),
-            caption="What became of every sample's barcodes.",
-        ),
-        *_integration(run),
-        _umap(run, cells),
-        picture(
-            "composition",
-            run_figures.composition(cells, run.samples),
-            caption="Lineages of each sample's kept cells. A star marks samples that were sorted "
-            "or enriched: there the gate set the frequencies.",
-            tables=_sources("annotation"),
-        ),
-        *_signals(run),
-        *_myeloid(run),
-    ]
-    for niche in words.order(run.samples["niche"], ["marrow", "extramedullary"]):
-        drawn.append(_panel(production, niche))
-    for contrast in run.config["niche"]["contrasts"]:
-        title = contrast_titles(run)[contrast["name"]]
-        drawn.append(_forest(contrasts, contrast, title))
-        drawn.append(_supply(run["supply"], contrast, title))
-    return {one.name: one for one in drawn}
 
 
 def tables(run: RunTables, provenance: Mapping) -> dict[str, PageTable]:
@@ -255,150 +205,3 @@ def shown_packages(provenance: Mapping) -> list[tuple[str, str]]:
 def standalone(one: Picture) -> str:
     """Return a figure as an SVG file of its own."""
     return f'<?xml version="1.0" encoding="utf-8"?>\n{one.content}\n'
-
-
-def _integration(run: RunTables) -> list[Picture]:
-    primary = run.config["integrate"]["primary"]
-    return [
-        picture(
-            "training",
-            run_figures.training(run.history),
-            caption="Loss of the scVI model by epoch. Lower is better; a growing gap between the "
-            "curves would mean that the model learns its training cells by heart.",
-            tables=[f"../integration/{primary}/history.tsv"],
-            nothing="The primary method was not trained, so it has no history.",
-        ),
-        picture(
-            "metrics",
-            run_figures.metrics(run["metrics"]),
-            caption="Integration metrics between what a latent space without information scores "
-            "(floor) and the best that could be had (ceiling), with the value at the right. Of "
-            "batch mixing every pair of batches is a pale dot and the median a full one; only "
-            "batches that hold the same cells should mix, so the ceiling is not the goal of every "
-            "pair.",
-            tables=_sources("metrics"),
-            nothing="No metric could be computed.",
-        ),
-    ]
-
-
-def _panel(production: pd.DataFrame, niche: str) -> Picture:
-    return picture(
-        f"panel-{niche}",
-        niche_figures.panel_map(production, niche),
-        caption=f"The panel in the {words.name(niche)} niche: share of the cells of each type in "
-        "which the transcript was seen, in brackets the cells. White is none of enough cells; "
-        "hatched is not testable or not measured, which is not zero.",
-        tables=_sources("production"),
-        nothing=f"No gene of the panel was looked for in the {words.name(niche)} niche.",
-    )
-
-
-def _forest(contrasts: pd.DataFrame, contrast: Mapping, title: str) -> Picture:
-    return picture(
-        f"forest-{contrast['name']}",
-        niche_figures.forest(contrasts[contrasts["contrast"] == contrast["name"]], contrast),
-        caption=f"{title}: the largest differences that have a size, at most "
-        f"{niche_figures.MAX_EFFECTS}. Filled: tested, with 95 % interval. Open: a size without a "
-        "p-value.",
-        tables=_sources("contrasts", "design"),
-        nothing=f"{title}: no difference has a size, nothing could be tested.",
-    )
-
-
-def _signals(run: RunTables) -> list[Picture]:
-    return [
-        picture(
-            "responses",
-            signals_figures.responses(run["responses"], contrast_titles(run)),
-            caption="Genes that answer to a signal, by lineage: green is more of the answer in the "
-            "test arm, purple less, hatched not testable. Where a control (interferon, "
-            "immediate-early genes) moves in the same cells, it is the simpler reading.",
-            tables=_sources("responses"),
-            nothing="No response could be measured in both arms of a contrast.",
-        ),
-        picture(
-            "emh-index",
-            signals_figures.emh_index(run["emh_index"]),
-            caption="Blood made in each extramedullary tissue: a dot is a donor. 0 is the mean of "
-            "the reference donors of the same tissue and dataset, +1 twice their odds. The index "
-            "is the mean of the branches that can be read.",
-            tables=_sources("emh_index", "emh_contrasts"),
-            nothing="No tissue has unsorted libraries and reference donors to compare them with.",
-        ),
-    ]
-
-
-def _supply(supply: pd.DataFrame, contrast: Mapping, title: str) -> Picture:
-    return picture(
-        f"supply-{contrast['name']}",
-        supply_figures.supplies(supply[supply["contrast"] == contrast["name"]], contrast),
-        caption=f"{title}: what lineages supply to the tissue, the {supply_figures.MAX_SUPPLIES} "
-        "smallest p-values. The change (dot) is the sum of its parts, in log2: how much more "
-        "frequent the cells are and how much more of the transcript each holds.",
-        tables=_sources("supply"),
-        nothing=f"{title}: no supply could be tested.",
-    )
-
-
-def _myeloid(run: RunTables) -> list[Picture]:
-    gates = shown_gates(run["gates"], run.config["myeloid"]["signatures"])
-    left = len(gates) - MAX_PLACES
-    more = f" {words.plural(left, 'further place')} in gates.tsv." if left > 0 else ""
-    which = "The signature that was called, else the first of the settings that has an answer."
-    marked = (
-        " Diamonds are called; a cell without a transcript of the signature never is."
-        if (gates["code"] == "called").any()
-        else " No cell was called."
-    )
-    tested = (
-        " The p-value is the one-sided t test between donors, adjusted over all gates of the run."
-        if gates["p"].notna().any()
-        else " Too few donors or genes for a test, so there is no p-value."
-    )
-    return [
-        picture(
-            "myeloid",
-            myeloid_figures.residuals(run),
-            caption="How far each cell's signature score lies above what maturation, stress and "
-            f"depth explain, by arm. {which}{marked}{more}",
-            tables=_sources("calls", "gates"),
-            nothing="No myeloid cell could be scored against its maturation.",
-        ),
-        picture(
-            "myeloid-donors",
-            myeloid_figures.exceedance(run),
-            caption="Donors decide: share of each donor's cells above the naive 95th percentile, "
-            f"by arm, and what came of the gate.{tested}",
-            tables=_sources("donors", "gates"),
-            nothing="No donor has enough reference cells to be measured against.",
-        ),
-        picture(
-            "myeloid-overlap",
-            myeloid_figures.shared(run),
-            caption="Stress and inflammation in called and other case cells of each donor: share "
-            "above the reference cells' 95th percentile of the immediate-early and the interferon "
-            "score. Where called cells lie to the right, part of what was called may be either.",
-            tables=_sources("calls", "scores"),
-            nothing="No cell was called, so none is compared in stress and interferon genes.",
-        ),
-    ]
-
-
-def _umap(run: RunTables, cells: pd.DataFrame) -> Picture:
-    """Draw the static map: for print, for browsers without scripts, and for a quick look."""
-    place = run["umap"].set_index(CELL_ID).reindex(cells.index)
-    wanted = ("tissue", "dataset", "condition", "sample")
-    kinds = {column: cells[column].nunique() for column in wanted}
-    columns = ["lineage", *(column for column in wanted if 2 <= kinds[column] <= MAX_LEGEND)][:4]
-    return picture(
-        "umap",
-        run_figures.umap(place, cells, columns),
-        caption="Map of cells (UMAP of the latent space). Neighbours are alike; distances between "
-        "groups and the size of a group mean little.",
-        tables=_sources("umap", "clusters", "annotation"),
-    )
-
-
-def _sources(*names: str) -> list[str]:
-    return [f"../{TABLES[name][0]}" for name in names]
