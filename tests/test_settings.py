@@ -278,6 +278,32 @@ def test_a_contrast_names_columns_and_levels_that_exist(project, contrast, parts
     assert all(part in message for part in parts), message
 
 
+@pytest.mark.parametrize(
+    ("second", "parts"),
+    [
+        ({"factor": "condition"}, ["interaction: factor is 'condition' as in the contrast"]),
+        ({"factor": "tisue"}, ["interaction", "no column 'tisue'", "did you mean 'tissue'"]),
+        ({"test": "splen"}, ["interaction: no sample has 'tissue' = 'splen'"]),
+        ({"reference": "spleen"}, ["interaction: test and reference are both 'spleen'"]),
+        ({"levels": "x"}, ["interaction.levels: unknown key", "factor, test, reference"]),
+    ],
+)
+def test_an_interaction_names_a_second_factor(project, second, parts):
+    plain = {"name": "lps", "factor": "condition", "test": "LPS", "reference": "control"}
+    good = {"factor": "tissue", "test": "spleen", "reference": "bone marrow"}
+    found = load(niche={"contrasts": [plain | {"interaction": good}]}).config["niche"]
+    assert found["contrasts"][0]["interaction"] == good
+    assert "interaction" not in load(niche={"contrasts": [plain]}).config["niche"]["contrasts"][0]
+    message = refusal(niche={"contrasts": [plain | {"interaction": good | second}]})
+    assert all(part in message for part in parts), message
+
+
+def test_an_interaction_needs_both_of_its_levels(project):
+    contrast = {"name": "lps", "factor": "condition", "test": "LPS", "reference": "control"}
+    contrast["interaction"] = {"factor": "tissue", "test": "spleen"}
+    assert "interaction.reference: missing" in refusal(niche={"contrasts": [contrast]})
+
+
 def test_contrasts_have_names_of_their_own(project):
     contrast = {"name": "lps", "factor": "condition", "test": "LPS", "reference": "control"}
     assert "name used twice" in refusal(niche={"contrasts": [contrast, contrast]})

@@ -197,6 +197,8 @@ def _sentence(row: pd.Series) -> str:
     else:
         shares = (row["fraction_test"], row["fraction_reference"])
         cells = f"{words.percent(shares[0])} and {words.percent(shares[1])} of the cells"
+        if all(map(words.is_missing, shares)):
+            cells = "no single share of the cells"
     if row["status"] != "tested":
         reason = "" if words.is_missing(row["reason"]) else f" ({row['reason']})"
         told = "" if words.is_missing(row["effect"]) else f", {size}, {cells}"
