@@ -2,7 +2,7 @@
 
 Run from the command line; it writes what `docs/statistics.md` quotes:
 
-    uv run python tests/benchmark_calibration.py run results/public results/calibration
+    uv run python tests/benchmark_calibration.py run results/public results/calibration --cores 2
     uv run python tests/benchmark_calibration.py summary results/calibration \\
         docs/niche_calibration.tsv docs/images/niche_calibration.png
 
@@ -12,10 +12,13 @@ public data, whose real cells are drawn from.
 """
 
 import argparse
+import multiprocessing
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -69,26 +72,36 @@ def trials(nulls: int, planted: int) -> Iterator[Trial]:
                 yield from (Trial("drawn", mice, seed, fold) for fold in FOLDS)
 
 
-def run_trials(run: Path, folder: Path, *, nulls: int, planted: int, minutes: float) -> None:
+def run_trial(trial: Trial, run: Path, folder: Path) -> str:
+    """Add to a cohort's file the tests that it lacks; return its name, or nothing if none does."""
+    path = folder / trial.name
+    old = read_table(path) if path.exists() else pd.DataFrame()
+    done = set(old["asked"].iloc[0].split(";")) if len(old) else set()
+    missing = [name for name in available(READINGS) if name not in done]
+    if not missing:
+        return ""
+    wanted = {"contrasts": NULL[trial.source], "readings": missing}
+    with threadpool_limits(1):
+        new = p_values(trial.draw(run), trial.seed, **wanted)
+    table = pd.concat([old.drop(columns="asked", errors="ignore"), new], ignore_index=True)
+    write_table(table.assign(asked=";".join(sorted(done | set(missing)))), path)
+    return trial.name
+
+
+def run_trials(
+    run: Path, folder: Path, *, nulls: int, planted: int, minutes: float, cores: int
+) -> None:
     """Run what is missing, cohort by cohort, until the time is over."""
     end = time.monotonic() + 60 * minutes
-    readings = available(READINGS)
-    for trial in trials(nulls, planted):
-        path = folder / trial.name
-        old = read_table(path) if path.exists() else pd.DataFrame()
-        done = set(old["asked"].iloc[0].split(";")) if len(old) else set()
-        missing = [name for name in readings if name not in done]
-        if not missing:
-            continue
-        if time.monotonic() > end:
-            print("stopped: the time is over; the next run goes on here")
-            return
-        wanted = {"contrasts": NULL[trial.source], "readings": missing}
-        with threadpool_limits(1):
-            new = p_values(trial.draw(run), trial.seed, **wanted)
-        table = pd.concat([old.drop(columns="asked", errors="ignore"), new], ignore_index=True)
-        write_table(table.assign(asked=";".join(sorted(done | set(missing)))), path)
-        print(trial.name, flush=True)
+    one = partial(run_trial, run=run, folder=folder)
+    with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
+        for name in pool.map(one, trials(nulls, planted)):
+            if name:
+                print(name, flush=True)
+            if time.monotonic() > end:
+                pool.shutdown(cancel_futures=True)
+                print("stopped: the time is over; the next run goes on here")
+                return
 
 
 def summarise(folder: Path) -> pd.DataFrame:
@@ -167,6 +180,7 @@ def main(arguments: list[str]) -> None:
     run.add_argument("folder", type=Path, help="where to keep the p-values")
     run.add_argument("--nulls", type=int, default=200, help="cohorts without a difference of each")
     run.add_argument("--planted", type=int, default=40, help="cohorts of each fold change")
+    run.add_argument("--cores", type=int, default=1, help="processes, of one thread each")
     run.add_argument("--minutes", type=float, default=np.inf, help="stop after so many")
     summary = commands.add_parser("summary", help="table and figure of what was run")
     summary.add_argument("folder", type=Path, help="the p-values")
@@ -174,7 +188,7 @@ def main(arguments: list[str]) -> None:
     summary.add_argument("image", type=Path, help="where to draw (.png)")
     given = parser.parse_args(arguments)
     if given.command == "run":
-        counts = {name: getattr(given, name) for name in ("nulls", "planted", "minutes")}
+        counts = {name: getattr(given, name) for name in ("nulls", "planted", "minutes", "cores")}
         run_trials(given.run, given.folder, **counts)
         return
     table = summarise(given.folder)
