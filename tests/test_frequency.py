@@ -34,13 +34,11 @@ def draw(rng, matrix, shares, *, noise, cells, fold=None):
     ("shares", "noise", "cells", "design"),
     [
         (EIGHT, 0.35, (400, 3000), units(3)),
-        (EIGHT, 0.35, (400, 3000), units(6)),
         (EIGHT, 0.35, (400, 3000), units(4, paired=True)),
-        (DEMO, 0.2, (700, 700), units(3)),
         (DEMO, 0.2, (700, 700), units(4, blocks=True)),
         (DEMO, 0.2, (700, 700), units(6)),
     ],
-    ids=["3", "6", "4 pairs", "3, rare", "4 with a block, rare", "6, rare"],
+    ids=["3", "4 pairs", "4 with a block, rare", "6, rare"],
 )
 def test_p_keeps_its_level_in_rare_kinds_too(compare, shares, noise, cells, design):
     rng = np.random.default_rng(0)

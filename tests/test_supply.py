@@ -73,10 +73,9 @@ def test_supplies_of_a_tissue_sum_to_the_tissue(more_of_both):
     np.testing.assert_allclose(by_lineage, tissue.loc[by_lineage.index], rtol=1e-4)
 
 
-@pytest.mark.parametrize("seed", [0, 7])
-def test_the_same_seed_gives_the_same_interval(seed):
+def test_the_same_seed_gives_the_same_interval():
     data = cohort(two_arms(3), seed=1, n_genes=20, lineages=KINDS)
-    first, again = compare(*data, seed=seed), compare(*data, seed=seed)
+    first, again = compare(*data, seed=7), compare(*data, seed=7)
     pd.testing.assert_frame_equal(first, again)
     assert (first["bootstrap_low"] <= first["bootstrap_high"]).all()
 
