@@ -67,7 +67,22 @@ def test_few_counts_shrink():
     row = compare_counts(counts, matrix, ["planted"], min_counts=10).loc["planted"]
     assert 0 < row["effect"] < np.log2(10 / 3)
     assert row["ci_low"] < 0 < row["ci_high"]
-    assert row["p"] > 0.05
+
+
+def test_genes_with_few_counts_are_not_called_too_often():
+    # means of 2 counts a unit; at a rate of 5 % more than 8 % of 487 genes has probability 0.002
+    rng = np.random.default_rng(4)
+    called = []
+    for seed in range(8):
+        counts, matrix = simulate(3, seed=seed)
+        few = rng.poisson(2 * np.exp(rng.normal(0, 0.3, (6, 80))))
+        few = few[:, few.sum(axis=0) >= 10]
+        names = [f"few{i}" for i in range(few.shape[1])]
+        table = counts.join(pd.DataFrame(few, counts.index, names))
+        called.append(compare_counts(table, matrix, names, min_counts=10)["p"] < 0.05)
+    called = np.concatenate(called)
+    assert len(called) > 400
+    assert called.mean() < 0.08
 
 
 def test_a_single_unit_does_not_make_a_difference():
