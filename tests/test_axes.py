@@ -1,10 +1,13 @@
 """The readings of an axis: each from its own rows, never added up, silent where none is known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from emhniche.axes import COLUMNS, read_axes
+from emhniche.report.tables import contrast_titles
 
 LINEAGE = pd.Series({"CAR": "stroma", "GMP": "HSPC", "B": "B", "matNeu": "neutrophil"})
 
@@ -92,3 +95,20 @@ def test_a_response_that_a_control_shares_carries_a_caution(control, said):
     )
     caution = reading(found, "response")["caution"]
     assert caution == said if said else pd.isna(caution)
+
+
+def test_contrasts_that_read_alike_are_told_apart_by_what_they_are_cut_to():
+    arms = {"factor": "condition", "test": "tumour", "reference": "naive"}
+    contrasts = [
+        {"name": "a", **arms, "subset": {"tissue": "spleen"}},
+        {"name": "b", **arms, "subset": {"tissue": "bone marrow"}},
+        {"name": "c", **arms, "test": "LPS"},
+    ]
+    run = SimpleNamespace(config={"niche": {"contrasts": contrasts}})
+    assert contrast_titles(run) == {
+        "a": "Tumour against naive, spleen",
+        "b": "Tumour against naive, bone marrow",
+        "c": "LPS against naive",
+    }
+    run.config["niche"]["contrasts"] = [contrasts[0], {**contrasts[0], "name": "d"}]
+    assert contrast_titles(run)["d"] == "Tumour against naive, spleen (d)"

@@ -9,10 +9,10 @@ from emhniche.report.page_tables import Column, PageTable
 from emhniche.report.tables import RunTables, contrast_titles
 
 HEADINGS = {
-    "production": "Production: ligands, any cell",
-    "reception": "Reception: receptors, blood-forming and myeloid cells",
-    "restraint": "Restraint: antagonists and decoys",
-    "response": "Response: genes it switches on",
+    "production": "Production (ligands)",
+    "reception": "Reception (receptors)",
+    "restraint": "Restraint (antagonists, decoys)",
+    "response": "Response (genes switched on)",
 }
 
 
@@ -34,9 +34,10 @@ def axes_table(run: RunTables) -> PageTable:
         "axes",
         wide.assign(contrast=wide["contrast"].map(titles)),
         columns,
-        caption="What each axis shows in each contrast, test against reference. Named are tested "
-        f"differences at a false discovery rate of {Q_LEVEL:g}, the clearest first; “none of n” is "
-        "no evidence that nothing differs.",
+        caption="What each axis shows in each contrast, test against reference: ligands in any "
+        "cell, receptors in blood-forming and myeloid cells. Named are tested differences at a "
+        f"false discovery rate of {Q_LEVEL:g}, the clearest first; “none of n” is no evidence that "
+        "nothing differs.",
         searchable=True,
     )
 

@@ -256,20 +256,29 @@ def contrast_titles(run: RunTables) -> dict[str, str]:
     Returns
     -------
     dict
-        Name of the contrast -> title; where two would read alike, the name is added.
+        Name of the contrast -> title; where two would read alike, what each is cut to is added,
+        and where that does not tell them apart, the name.
     """
     contrasts = run.config["niche"]["contrasts"]
-    titles = {
-        one["name"]: words.capital(
-            f"{words.name(one['test'])} against {words.name(one['reference'])}{_places(one)}"
-        )
-        for one in contrasts
-    }
-    repeated = [title for title in titles.values() if list(titles.values()).count(title) > 1]
+    plain = {one["name"]: _title(one) for one in contrasts}
+    titles = dict(plain)
+    for one in contrasts:
+        subset = (one.get("subset") or {}).values()
+        if _repeated(plain, one["name"]) and subset:
+            titles[one["name"]] = f"{_title(one)}, {', '.join(map(words.name, subset))}"
     return {
-        name: f"{title} ({words.name(name)})" if title in repeated else title
+        name: f"{title} ({words.name(name)})" if _repeated(titles, name) else title
         for name, title in titles.items()
     }
+
+
+def _title(contrast: Mapping) -> str:
+    arms = f"{words.name(contrast['test'])} against {words.name(contrast['reference'])}"
+    return words.capital(f"{arms}{_places(contrast)}")
+
+
+def _repeated(titles: Mapping[str, str], name: str) -> bool:
+    return list(titles.values()).count(titles[name]) > 1
 
 
 def _checked(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
