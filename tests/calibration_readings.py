@@ -36,7 +36,7 @@ changes the spleen more than the marrow."""
 KINDS = ("B", "T")
 """Kinds of cells in which genes are tested, one a cohort in turn."""
 
-N_BACKGROUND = 150
+N_BACKGROUND = 80
 """Genes beside the tested ones, from which it is learned how mice vary."""
 
 N_RANDOM = 20

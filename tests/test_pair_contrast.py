@@ -43,7 +43,7 @@ def test_a_raised_ligand_raises_its_pair_and_no_other():
     assert (table.loc[raised, "effect"] > 0).all()
     assert (table.loc[~raised, "q"] > 0.05).all()
     np.testing.assert_allclose(
-        table["effect"], table["score_test"] - table["score_reference"], atol=0.15
+        table["effect"], table["level_test"] - table["level_reference"], atol=0.15
     )
     assert (table["ci_low"] < table["effect"]).all()
     assert set(zip(table["sender"], table["receiver"], strict=True)) == {

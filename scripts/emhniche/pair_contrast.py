@@ -1,9 +1,10 @@
 """Do more cells talk to each other over an axis in one arm than in the other?
 
-The score of a ligand-receptor pair (see ``ligand_receptor``) is taken donor by donor, for each
-sender and receiver, and compared between the arms of a contrast like any other value of a donor. A
-donor counts where it has enough cells of both lineages, however few transcripts they hold: leaving
-out the donors in which a gene was not seen would hide the very difference.
+The level of a ligand-receptor pair is the geometric mean of the ligand's level in the sender and of
+the receptor's in the receiver, donor by donor. It is compared between the arms of a contrast on the
+log scale, where what counting makes it vary is known and can be told from how donors vary. A donor
+counts where it has enough cells of both lineages, however few transcripts they hold: leaving out
+the donors in which a gene was not seen would hide the very difference.
 """
 
 from collections.abc import Sequence
@@ -14,16 +15,18 @@ import numpy as np
 import pandas as pd
 
 from emhniche.audits import Audit, design_matrix, difference, split
-from emhniche.moderation import adjust, interval, moderated_test
+from emhniche.frequency import compare_weighted
+from emhniche.moderation import adjust, interval
 from emhniche.pseudobulk import Pseudobulk
 
 COLUMNS = (
     *("contrast", "ligand", "receptor", "axis", "sign", "sender", "receiver", "units_test"),
-    *("units_reference", "score_test", "score_reference", "effect", "ci_low", "ci_high", "p", "q"),
+    *("units_reference", "level_test", "level_reference", "effect", "ci_low", "ci_high", "p", "q"),
     *("status", "ambient", "reason"),
 )
 
-_NUMBERS = ["score_test", "score_reference", "effect", "ci_low", "ci_high", "p"]
+_PRIOR_COUNTS = 0.5
+_NUMBERS = ["level_test", "level_reference", "effect", "ci_low", "ci_high", "p"]
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,30 @@ class _Lineages:
     cells: np.ndarray
     measured: np.ndarray
 
-    def level(self) -> np.ndarray:
-        """Return log2(1 + counts per million)."""
-        depth = np.maximum(self.depth, 1)[:, :, None]
-        return np.log2(1 + self.counts / depth * 1e6)
+    def side(self, lineages: list[int], genes: list[int]) -> "_Side":
+        """Return what some lineages hold of a gene each."""
+        return _Side(self.counts[:, lineages, genes], np.maximum(self.depth[:, lineages], 1.0))
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One side of some pairs: counts and depth, units x pairs."""
+
+    counts: np.ndarray
+    depth: np.ndarray
+
+    def take(self, rows: np.ndarray, columns: list[int]) -> "_Side":
+        """Return some units and pairs."""
+        return _Side(self.counts[rows][:, columns], self.depth[rows][:, columns])
+
+    def logs(self) -> np.ndarray:
+        """Return the natural log of the share of transcripts."""
+        return np.log((self.counts + _PRIOR_COUNTS) / self.depth)
+
+    def noise(self, matrix: np.ndarray) -> np.ndarray:
+        """Return the variance that counting gives the log, from the counts that a design fits."""
+        fitted = np.exp(matrix @ np.linalg.lstsq(matrix, self.logs(), rcond=None)[0])
+        return 1 / (fitted * self.depth + _PRIOR_COUNTS)
 
 
 def compare_pairs(
@@ -55,7 +78,7 @@ def compare_pairs(
     min_counts: int,
     min_units: int,
 ) -> pd.DataFrame:
-    """Compare the scores of ligand-receptor pairs between the arms of every contrast.
+    """Compare the levels of ligand-receptor pairs between the arms of every contrast.
 
     Parameters
     ----------
@@ -87,8 +110,7 @@ def compare_pairs(
             continue
         held = _gather(bulk, pairs, audit, ambient)
         rows = _candidates(held, pairs, audit, min_cells, min_counts)
-        scores = _scores(held, rows)
-        table = _compare(held, rows, scores, audit, min_cells=min_cells, min_units=min_units)
+        table = _compare(held, rows, audit, min_cells=min_cells, min_units=min_units)
         table["q"] = adjust(table["p"].to_numpy(dtype=float))
         tables.append(table.assign(contrast=audit.name))
     table = pd.concat([part for part in tables if len(part)] or tables, ignore_index=True)
@@ -181,24 +203,23 @@ def _expected(held: _Lineages, counted: np.ndarray, audit: Audit, min_counts: in
     return sums * least[:, None] >= min_counts / 2
 
 
-def _scores(held: _Lineages, rows: pd.DataFrame) -> np.ndarray:
-    """Return units x rows: geometric mean of the levels of ligand and weakest receptor part."""
-    level = held.level()
-    scores = np.full((len(held.units), len(rows)), np.nan)
-    for position, row in enumerate(rows.itertuples()):
-        if not isinstance(row.sender, str):
-            continue
+def _sides(held: _Lineages, rows: pd.DataFrame) -> tuple[_Side, _Side]:
+    """Return ligands in senders, and in receivers the part of each receptor seen least."""
+    senders, ligands, receivers, parts = [], [], [], []
+    total = held.counts.sum(axis=0)
+    for row in rows.itertuples():
         place = [held.genes.index(gene) for gene in row.genes]
-        sender, receiver = held.names.index(row.sender), held.names.index(row.receiver)
-        weakest = level[:, receiver, place[1:]].min(axis=1)
-        scores[:, position] = np.sqrt(level[:, sender, place[0]] * weakest)
-    return scores
+        receiver = held.names.index(row.receiver)
+        senders.append(held.names.index(row.sender))
+        ligands.append(place[0])
+        receivers.append(receiver)
+        parts.append(min(place[1:], key=lambda gene: total[receiver, gene]))
+    return held.side(senders, ligands), held.side(receivers, parts)
 
 
 def _compare(
     held: _Lineages,
     rows: pd.DataFrame,
-    scores: np.ndarray,
     audit: Audit,
     *,
     min_cells: int,
@@ -222,16 +243,23 @@ def _compare(
             sets.setdefault(tuple(present), []).append(position)
     for present, places in sets.items():
         here = np.array(present)
-        found = _test(held.units[here], scores[here][:, places], audit, min_units, min_cells)
+        sides = [side.take(here, [*range(len(places))]) for side in _sides(held, rows.loc[places])]
+        found = _test(held.units[here], *sides, audit, min_units, min_cells)
         found["reason"] = found["reason"].where(found["reason"] != "", because)
         table.loc[places, found.columns] = found.set_axis(places)
     return table
 
 
 def _test(
-    units: pd.DataFrame, values: np.ndarray, audit: Audit, min_units: int, min_cells: int
+    units: pd.DataFrame,
+    ligand: _Side,
+    receptor: _Side,
+    audit: Audit,
+    min_units: int,
+    min_cells: int,
 ) -> pd.DataFrame:
     """Return the columns of rows that rest on the same units."""
+    values = (ligand.logs() + receptor.logs()) / 2
     found = pd.DataFrame(index=range(values.shape[1]), columns=_NUMBERS, dtype=float)
     found["status"], found["reason"] = audit.verdict, ""
     matrix = None
@@ -242,22 +270,28 @@ def _test(
         else:
             where = units.index.get_indexer(matrix.index)
             units, values = units.iloc[where], values[where]
+            every = [*range(values.shape[1])]
+            ligand, receptor = ligand.take(where, every), receptor.take(where, every)
     groups = split(units)
     side = units["test"].to_numpy(dtype=bool)
     for arm, here in (("test", side), ("reference", ~side)):
         found[f"units_{arm}"] = units.loc[here, "donor"].nunique()
         if here.any() and not audit.within:
-            found[f"score_{arm}"] = values[here].mean(axis=0)
+            found[f"level_{arm}"] = (values[here].mean(axis=0) + np.log(1e6)) / np.log(2)
     absent = [name for name, here in zip(audit.groups, groups, strict=True) if not here.any()]
     if absent:
         found["status"] = "not_testable"
         found["reason"] = f"no {absent[0]} donor or library has {min_cells} cells of both lineages"
         return found
-    found["effect"] = difference(values, units)
+    found["effect"] = difference(values, units) / np.log(2)
     if matrix is not None:
-        numbers = np.column_stack(moderated_test(values, matrix.to_numpy()))
+        design = matrix.to_numpy()
+        noise = (ligand.noise(design) + receptor.noise(design)) / 4
+        tested = compare_weighted(values, noise, design)
+        numbers = np.column_stack([tested.effect, tested.low, tested.high, tested.p])
         found[["effect", "ci_low", "ci_high", "p"]] = numbers
     elif audit.verdict != "not_identifiable" and units["donor_known"].all():
-        spans = [interval(*(column[here] for here in groups)) for column in values.T]
+        logs = values / np.log(2)
+        spans = [interval(*(column[here] for here in groups)) for column in logs.T]
         found[["ci_low", "ci_high"]] = np.array(spans).reshape(-1, 2)
     return found

@@ -122,7 +122,7 @@ def pair_contrast_table(run: RunTables) -> PageTable:
         Column("receptor", "Receptor", "text"),
         Column("receiver", "held by"),
         Column("sign", "Sign"),
-        Column("effect", "Change of score", "signed"),
+        Column("effect", "log2 change", "signed"),
         Column("ci_low", "95 % from", "signed"),
         Column("ci_high", "to", "signed"),
         Column("q", "q", "p"),
