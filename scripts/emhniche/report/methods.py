@@ -58,6 +58,11 @@ REFERENCES = {
         "Nat Commun 2021.",
         "10.1038/s41467-021-25960-2",
     ),
+    "voom": (
+        "Law CW et al. voom: precision weights unlock linear model analysis tools for RNA-seq read "
+        "counts. Genome Biol 2014.",
+        "10.1186/gb-2014-15-2-r29",
+    ),
     "deseq2": (
         "Love MI, Huber W, Anders S. Moderated estimation of fold change and dispersion for "
         "RNA-seq data with DESeq2. Genome Biol 2014.",
@@ -298,11 +303,13 @@ def _comparison(niche: Mapping, tool: _Tools) -> Paragraph:
         f"fewer than {niche['min_cells']} of its cells were left out. A p-value was given only "
         f"where each arm has at least {niche['min_units']} known donors and the factor is not "
         "aliased with study, platform or gate, and only for genes with at least "
-        f"{niche['min_counts']} counts. Genes were tested by the negative binomial model of "
-        f"DESeq2 ({tool('pydeseq2', 'PyDESeq2')}), frequencies by weighted and moderated tests "
-        "of log odds after propeller, from unsorted libraries; the false discovery rate "
+        f"{niche['min_counts']} counts. Genes were tested by moderated t tests of log counts, "
+        "weighted by counting noise and a variance between donors after voom; fold changes and "
+        "their intervals are those of a negative binomial model with the dispersions of DESeq2 "
+        f"({tool('pydeseq2', 'PyDESeq2')}) and a Cauchy prior. Frequencies were tested alike, as "
+        "log odds after propeller, from unsorted libraries; the false discovery rate "
         "was controlled within each contrast and tier of the panel.",
-        ("squair", "deseq2", "pydeseq2", "propeller", "bh"),
+        ("squair", "voom", "deseq2", "pydeseq2", "propeller", "bh"),
     )
 
 
