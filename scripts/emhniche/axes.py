@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 Q_LEVEL = 0.10
-"""Tested differences at or below this false discovery rate are named."""
+"""Tested differences at or below this false discovery rate are named, where the interval of their
+size does not hold 0."""
 
 READINGS = {
     "production": ("ligand", "adhesion_ligand"),
@@ -84,6 +85,24 @@ def read_axes(
     )
 
 
+def differs(rows: pd.DataFrame) -> pd.Series:
+    """Tell the rows that may be named.
+
+    Parameters
+    ----------
+    rows
+        ``status``, ``q``, ``ci_low`` and ``ci_high`` of comparisons.
+
+    Returns
+    -------
+    pandas.Series
+        Bool: tested, q at or below :data:`Q_LEVEL`, and an interval on one side of 0. Where counts
+        are few a test may be clear about the direction and the interval not about the size.
+    """
+    one_side = (rows["ci_low"] > 0) | (rows["ci_high"] < 0)
+    return (rows["status"] == "tested") & (rows["q"] <= Q_LEVEL) & one_side
+
+
 def _sum_up(rows: pd.DataFrame) -> dict:
     """Say of the rows of one reading how many differ, which way, and which is the clearest."""
     found = rows["status"].astype(str)
@@ -91,7 +110,7 @@ def _sum_up(rows: pd.DataFrame) -> dict:
     same = rows[found == status]
     result = {"n_rows": len(rows), "n_tested": int((found == "tested").sum()), "status": status}
     if status == "tested":
-        differ = same[same["q"] <= Q_LEVEL]
+        differ = same[differs(same)]
         up, down = int((differ["effect"] > 0).sum()), int((differ["effect"] < 0).sum())
         result |= {"n_up": up, "n_down": down, "direction": _direction(up, down)}
         return result | _named(differ.sort_values("q", kind="stable"))
@@ -120,8 +139,6 @@ def _caution(found: dict, controls: pd.DataFrame) -> dict:
     if found.get("direction") not in ("up", "down", "both") or "effect" not in found:
         return {}
     same_way = np.sign(controls["effect"]) == np.sign(found["effect"])
-    moved = controls[
-        (controls["cell_type"] == found["cell_type"]) & (controls["q"] <= Q_LEVEL) & same_way
-    ]
+    moved = controls[(controls["cell_type"] == found["cell_type"]) & differs(controls) & same_way]
     names = sorted(set(moved["name"]))
     return {"caution": f"{', '.join(names)} moves the same way there"} if names else {}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from emhniche.axes import Q_LEVEL
+from emhniche.axes import Q_LEVEL, differs
 from emhniche.report import words
 from emhniche.report.finding import Finding, source
 from emhniche.report.myeloid_findings import pathological
@@ -281,18 +281,24 @@ def top_producers(production: pd.DataFrame) -> pd.DataFrame:
 
 def _named_differences(title: str, table: pd.DataFrame) -> Iterator[Finding]:
     """Name the clearest differences of a contrast, tested ones and sizes apart."""
-    tested = table[(table["status"] == "tested") & (table["q"] <= Q_LEVEL)]
-    sizes = table[table["status"] == "effect_only"]
+    tested = table[table["status"] == "tested"]
+    clear = tested[differs(tested)].sort_values("q", kind="stable")
+    sizes = table[(table["status"] == "effect_only") & table["effect"].notna()]
+    sizes = sizes.loc[sizes["effect"].abs().sort_values(ascending=False, kind="stable").index]
+    if len(tested) and clear.empty:
+        yield Finding(
+            "tested",
+            f"{title}: none of {words.number(len(tested))} tested differs at a false discovery "
+            f"rate of {Q_LEVEL:g}.",
+            source("contrasts"),
+        )
     for status, part, lead in (
-        ("tested", tested, f"at a false discovery rate of {Q_LEVEL:g}"),
+        ("tested", clear, f"clearest at a false discovery rate of {Q_LEVEL:g}"),
         ("effect_only", sizes, "the largest differences, with no p-value"),
     ):
-        part = part[part["effect"].notna()]
         if part.empty:
             continue
-        top = part.loc[
-            part["effect"].abs().sort_values(ascending=False, kind="stable").index[:NAMED]
-        ]
+        top = part.head(NAMED)
         parts = [
             f"{row['gene']} in {words.name(row['cell_type'])} {words.fold(row['effect'])}"
             for _, row in top.iterrows()

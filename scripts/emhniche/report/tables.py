@@ -242,7 +242,7 @@ def _places(contrast: Mapping) -> str:
     second = contrast.get("interaction")
     if not second:
         return ""
-    return f", in {words.name(second['test'])} more than in {words.name(second['reference'])}"
+    return f", {words.name(second['test'])} compared with {words.name(second['reference'])}"
 
 
 def contrast_titles(run: RunTables) -> dict[str, str]:
