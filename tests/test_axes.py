@@ -15,16 +15,21 @@ LINEAGE = pd.Series({"CAR": "stroma", "GMP": "HSPC", "B": "B", "matNeu": "neutro
 def genes(*rows: tuple) -> pd.DataFrame:
     keys = ["role", "gene", "cell_type", "effect", "q", "status"]
     table = pd.DataFrame(rows, columns=keys)
-    return table.assign(
-        contrast="c", axis="KIT", tier="core", level="cell_type", ci_low=-1.0, ci_high=1.0,
-        reason=np.where(table["status"] == "tested", "", "3 counts in both arms together"),
-    )  # fmt: skip
+    reason = np.where(table["status"] == "tested", "", "3 counts in both arms together")
+    table = table.assign(ci_low=table["effect"] - 0.3, ci_high=table["effect"] + 0.3)
+    return table.assign(contrast="c", axis="KIT", tier="core", level="cell_type", reason=reason)
 
 
 def responses(*rows: tuple) -> pd.DataFrame:
     keys = ["axis", "kind", "set", "cell_type", "effect", "q", "status"]
     table = pd.DataFrame(rows, columns=keys)
-    return table.assign(contrast="c", level="cell_type", ci_low=-1.0, ci_high=1.0, reason="")
+    return table.assign(
+        contrast="c",
+        level="cell_type",
+        ci_low=table["effect"] - 0.3,
+        ci_high=table["effect"] + 0.3,
+        reason="",
+    )
 
 
 def reading(table: pd.DataFrame, name: str) -> pd.Series:
@@ -95,6 +100,30 @@ def test_a_response_that_a_control_shares_carries_a_caution(control, said):
     )
     caution = reading(found, "response")["caution"]
     assert caution == said if said else pd.isna(caution)
+
+
+def test_an_extended_gene_does_not_speak_for_a_core_axis():
+    rows = genes(
+        ("ligand", "Kitl", "CAR", 0.1, 0.9, "tested"),
+        ("ligand", "Kitx", "CAR", 2.0, 0.01, "tested"),
+    )
+    rows["tier"] = ["core", "extended"]
+    found = read_axes(rows, responses(), LINEAGE)
+    assert reading(found, "production")[["direction", "n_rows"]].tolist() == ["none", 1]
+
+
+def test_an_axis_without_a_set_of_genes_says_so():
+    none = responses(("KIT", "response", "", "", np.nan, np.nan, "not_testable"))
+    none = none.assign(level="", reason="no set of genes")
+    found = read_axes(genes(("ligand", "Kitl", "CAR", 0.1, 0.9, "tested")), none, LINEAGE)
+    assert reading(found, "response")[["status", "reason"]].tolist() == [
+        *("not_testable", "no set of genes")
+    ]
+
+
+def test_a_size_that_may_be_nothing_is_not_named():
+    rows = genes(("ligand", "Kitl", "CAR", -3.5, 0.01, "tested")).assign(ci_low=-8.6, ci_high=1.6)
+    assert reading(read_axes(rows, responses(), LINEAGE), "production")["direction"] == "none"
 
 
 def test_contrasts_that_read_alike_are_told_apart_by_what_they_are_cut_to():

@@ -97,3 +97,15 @@ def test_unresolved_cells_count_in_the_whole_only():
     table = compare(sum_cells(cells, annotation, ["g0"]))
     assert table.index.tolist() == ["stroma"]
     assert (table["fraction_test"] == 0.5).all()
+
+
+def test_a_kind_that_is_all_of_the_tissue_has_no_frequency():
+    # its odds would be the number of cells that were captured
+    cells, annotation = cohort(two_arms(4), seed=0, n_genes=2)
+    few = (cells.obs["niche"] == "marrow").to_numpy() & (np.arange(len(cells)) % 5 > 0)
+    cells, annotation = cells[~few].copy(), annotation[~few]
+    annotation = annotation.assign(lineage="HSPC", cell_type="HSPC")
+    row = compare(sum_cells(cells, annotation, ["g0"]), min_cells=5).loc["HSPC"]
+    assert row["status"] == "not_testable"
+    assert row["reason"] == "0 other cells in both arms, 5 are needed"
+    assert row[["effect", "p", "q"]].isna().all()

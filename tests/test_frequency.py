@@ -115,3 +115,11 @@ def test_three_kinds_have_no_median_kind():
     held = draw(rng, design, shares, noise=0.2, cells=(700, 700))
     assert np.isnan(compare_abundance(*held, design).p).all()
     assert np.isfinite(compare_odds(*held, design).p).all()
+
+
+def test_kinds_that_replace_each_other_do_not_stop_the_run():
+    # each donor has nothing but one of two kinds: a variance between donors without bound
+    held = np.array([[2000, 0], [0, 2000]] * 4, dtype=float)
+    found = compare_odds(held, np.full(8, 2000), units(4))
+    assert (found.p > 0.5).all()
+    assert np.isfinite(found.low).all()

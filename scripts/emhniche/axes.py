@@ -60,7 +60,11 @@ def read_axes(
         holds no gene has no row.
     """
     genes = contrasts[contrasts["level"] == "cell_type"].rename(columns={"gene": "name"})
-    heard = responses[responses["level"].isin(["cell_type", ""]) | responses["level"].isna()]
+    # a gene of the extended tier does not speak for a core axis
+    core = set(genes.loc[genes["tier"] == "core", "axis"])
+    genes = genes[(genes["tier"] == "core") | ~genes["axis"].isin(core)]
+    # an axis without a set of genes has a row that says so, of no cell type
+    heard = responses[(responses["level"] == "cell_type") | responses["set"].fillna("").eq("")]
     heard = heard.rename(columns={"set": "name"})
     receiving = genes["cell_type"].map(lineage_of).isin(RECEIVERS)
     rows = []

@@ -212,7 +212,8 @@ def compare_shares(table: pd.DataFrame, settings: Settings) -> pd.DataFrame | st
     for arm in (REFERENCE, CONTROL, CASE):
         found[f"share_{SHORT[arm]}"] = (held / whole)[role == arm].mean()
     both = held[role.isin([REFERENCE, CASE])]
-    frequent = (both.sum() >= settings.min_cells).to_numpy()
+    others = both.sum().sum() - both.sum()
+    frequent = (np.minimum(both.sum(), others) >= settings.min_cells).to_numpy()
     against = {"composition": REFERENCE, "composition_control": CONTROL}
     for name, arm in against.items():
         if number.get(arm, 0) >= settings.min_donors:

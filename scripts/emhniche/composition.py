@@ -126,7 +126,8 @@ def _compare(
     if not all(here.any() for here in groups):
         return table
     table["effect"] = difference(logs, units)
-    rare = held.sum(axis=0) < min_cells
+    few = _too_few(held, whole, min_cells)
+    rare = (few != "").to_numpy()
     if matrix is not None and not rare.all():
         seen = (held[:, ~rare], whole[:, 0], matrix.to_numpy())
         table.loc[~rare, _ODDS] = _columns(compare_odds(*seen))
@@ -138,9 +139,17 @@ def _compare(
         table[["ci_low", "ci_high"]] = np.array(spans).reshape(-1, 2)
     table.loc[rare, ["effect", "ci_low", "ci_high"]] = np.nan
     table.loc[rare, "status"] = "not_testable"
-    number = pd.Series(held.sum(axis=0)).map("{:.0f} such cells in both arms, ".format)
-    table["reason"] = table["reason"].mask(rare, number + f"{min_cells} are needed")
+    table["reason"] = table["reason"].mask(rare, few)
     return table
+
+
+def _too_few(held: np.ndarray, whole: np.ndarray, min_cells: int) -> pd.Series:
+    """Say which kinds of cells have no frequency: seen too seldom, or all that was seen."""
+    why = pd.Series("", index=range(held.shape[1]))
+    for cells, kind in ((whole - held, "other"), (held, "such")):
+        number = pd.Series(cells.sum(axis=0)).map(f"{{:.0f}} {kind} cells in both arms, ".format)
+        why = why.mask(cells.sum(axis=0) < min_cells, number + f"{min_cells} are needed")
+    return why
 
 
 def _columns(found: Difference) -> np.ndarray:

@@ -24,8 +24,6 @@ MIN_KINDS = 4
 PRIOR_CELLS = 0.5
 """Cells added to every count, so that none has no logarithm."""
 
-_LARGEST = 50.0
-
 
 @dataclass(frozen=True)
 class Difference:
@@ -172,7 +170,10 @@ def _fit(
     def excess(donors: float) -> float:
         return float(_weighted(values, noise + donors, matrix, centred)[0].mean() - df)
 
-    donors = optimize.brentq(excess, 0, _LARGEST, xtol=1e-4) if excess(0.0) > 0 else 0.0
+    most = 1.0
+    while excess(most) > 0:
+        most *= 4
+    donors = optimize.brentq(excess, 0, most, xtol=1e-4) if excess(0.0) > 0 else 0.0
     squares, effect, scale = _weighted(values, noise + donors, matrix, centred)
     squeezed, prior_df = squeeze_variances(np.maximum(squares / df, 1e-12), df)
     df = min(df + prior_df, df * values.shape[1])
