@@ -148,7 +148,7 @@ def test_a_panel_with_a_mistake_is_refused(tmp_path, edit, message):
     with pytest.raises(InputError) as error:
         load_panel(path, "mouse")
     assert message in str(error.value)
-    assert str(error.value).startswith("panel.tsv: ")
+    assert str(error.value).startswith(f"{path}: ")
     assert "\n" not in str(error.value)
 
 
@@ -179,6 +179,44 @@ def test_mouse_histocompatibility_genes_are_not_taken_for_human(tmp_path):
     path = edited(SIGNATURES, tmp_path, setting(set="GMP", genes="H2-K1;H2-Aa;C3"))
     rows = load_signatures(path, "mouse").set_index(["set", "polarity"])
     assert rows.at[("GMP", "positive"), "genes"] == ("H2-K1", "H2-Aa", "C3")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda line: line + "\tmore", "row 3 has 13 fields, 12 are needed"),
+        (lambda line: line.replace("\t", "", 1), "row 3 has 11 fields, 12 are needed"),
+    ],
+)
+def test_a_row_of_another_width_than_the_header_is_refused(tmp_path, change, message):
+    header, first, second, *rest = PANEL.read_text(encoding="utf-8").splitlines()
+    lines = [header, first, change(second), *rest]
+    (tmp_path / "panel.tsv").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        load_panel(tmp_path / "panel.tsv", "mouse")
+
+
+def test_rows_are_named_by_their_line_although_blank_lines_are_skipped(tmp_path):
+    header, first, *rest = PANEL.read_text(encoding="utf-8").splitlines()
+    lines = [header, "", first.replace("ligand", "helper"), *rest]
+    (tmp_path / "panel.tsv").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(InputError, match=r"panel\.tsv: row 3: role 'helper' is unknown"):
+        load_panel(tmp_path / "panel.tsv", "mouse")
+
+
+def test_a_table_separated_by_commas_is_refused_as_such(tmp_path):
+    text = PANEL.read_text(encoding="utf-8").replace(",", " ").replace("\t", ",")
+    (tmp_path / "panel.tsv").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"not tab-separated, its header is one column 'axis,"):
+        load_panel(tmp_path / "panel.tsv", "mouse")
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path):
+    lines = PANEL.read_text(encoding="utf-8").splitlines()
+    doubled = "\n".join(f"{line}\t{line.split(chr(9))[0]}" for line in lines)
+    (tmp_path / "panel.tsv").write_text(doubled, encoding="utf-8")
+    with pytest.raises(InputError, match="column 'axis' is there twice"):
+        load_panel(tmp_path / "panel.tsv", "mouse")
 
 
 def test_an_unknown_lineage_is_refused(tmp_path):
@@ -224,7 +262,10 @@ def test_a_missing_or_unreadable_table_is_refused(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         load_panel(tmp_path / "panel.tsv", "mouse")
     (tmp_path / "panel.tsv").write_text("")
-    with pytest.raises(InputError, match=r"^panel\.tsv: not a tab-separated table"):
+    with pytest.raises(InputError, match=r"/panel\.tsv: it is empty; its columns would be axis, "):
+        load_panel(tmp_path / "panel.tsv", "mouse")
+    (tmp_path / "panel.tsv").write_bytes(b"axis\t\xff")
+    with pytest.raises(InputError, match=r"/panel\.tsv: not a tab-separated table .*UTF-8"):
         load_panel(tmp_path / "panel.tsv", "mouse")
     with pytest.raises(InputError, match="'rat' is unknown"):
         load_panel(PANEL, "rat")

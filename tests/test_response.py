@@ -204,7 +204,7 @@ def test_a_bad_row_is_named(tmp_path, changes, message):
     panel = load_panel(RESOURCES / "panel.tsv", "mouse")
     with pytest.raises(InputError, match=message) as error:
         load_responses(written(tmp_path, **changes), "mouse", panel)
-    assert str(error.value).startswith("responses.tsv: row 2")
+    assert str(error.value).startswith(f"{tmp_path / 'responses.tsv'}: row 2")
 
 
 def test_weights_of_a_table_of_your_own_are_read(tmp_path):

@@ -5,6 +5,7 @@ lineages and the ligand-receptor pairs. The readers here check a table row by ro
 leans on it, and hand out the rows of one species. ``resources/README.md`` explains the columns.
 """
 
+import csv
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,8 +26,6 @@ SIDES = {
     "antagonist": ("antagonist", "decoy", "decoy_receptor", "inhibitory_receptor"),
 }
 """The three sides of an axis and the panel roles each one holds. They are never summed."""
-
-"""Signature classes that name a cell, as opposed to its state."""
 
 _SPECIES = ("mouse", "human")
 _TIERS = ("core", "extended")
@@ -76,7 +75,7 @@ def load_panel(path: str | Path, species: str) -> pd.DataFrame:
     _check_species(species)
     table = _read(path, _PANEL_COLUMNS)
     for row in table.itertuples():
-        where = f"{_name(path)}: row {row.Index}"
+        where = f"{path}: row {row.Index}"
         _check_choice(where, "role", row.role, [role for side in SIDES.values() for role in side])
         _check_choice(where, "tier", row.tier, _TIERS)
         _check_filled(where, "axis", row.axis)
@@ -116,7 +115,7 @@ def load_signatures(path: str | Path, species: str) -> pd.DataFrame:
     _check_species(species)
     table = _read(path, _SIGNATURE_COLUMNS)
     for row in table.itertuples():
-        where = f"{_name(path)}: row {row.Index} ({row.set})"
+        where = f"{path}: row {row.Index} ({row.set})"
         _check_gene_row(where, row)
         _check_filled(where, "set", row.set)
         # `class` is a Python word, so itertuples renames the column
@@ -156,7 +155,7 @@ def load_lineages(path: str | Path, species: str) -> pd.DataFrame:
     _check_species(species)
     table = _read(path, _LINEAGE_COLUMNS)
     for row in table.itertuples():
-        where = f"{_name(path)}: row {row.Index} ({row.lineage})"
+        where = f"{path}: row {row.Index} ({row.lineage})"
         _check_choice(where, "lineage", row.lineage, LINEAGES[:-1])
         _check_filled(where, "cell_type", row.cell_type)
         _check_gene_row(where, row)
@@ -190,14 +189,14 @@ def load_ligand_receptor(path: str | Path, species: str, panel: pd.DataFrame) ->
     _check_species(species)
     table = _read(path, _PAIR_COLUMNS)
     for row in table.itertuples():
-        where = f"{_name(path)}: row {row.Index} ({row.ligand}-{row.receptor})"
+        where = f"{path}: row {row.Index} ({row.ligand}-{row.receptor})"
         _check_choice(where, "species", row.species, _SPECIES)
         _check_choice(where, "sign", row.sign, _SIGNS)
     _check_unique(path, table, ["ligand", "receptor", "coreceptor", "species"])
     kept = table[table["species"] == species].copy()
     genes = panel.set_index("gene")
     for row in kept.itertuples():
-        _check_pair(f"{_name(path)}: row {row.Index} ({row.ligand}-{row.receptor})", row, genes)
+        _check_pair(f"{path}: row {row.Index} ({row.ligand}-{row.receptor})", row, genes)
     kept["coreceptor"] = [tuple(filter(None, text.split(";"))) for text in kept["coreceptor"]]
     return kept.reset_index(drop=True)
 
@@ -253,29 +252,50 @@ def check_panel_measured(panel: pd.DataFrame, genes: Iterable[str]) -> None:
 
 def _read(path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """Read a table as text, indexed by line number in the file (the header is line 1)."""
+    (_, header), *rows = _lines(path, columns)
+    _check_header(path, header, columns)
+    if not rows:
+        raise InputError(f"{path}: no row below the header; give one row a gene or set")
+    for number, fields in rows:
+        if len(fields) != len(header):
+            raise InputError(
+                f"{path}: row {number} has {len(fields)} fields, {len(header)} are needed; "
+                "separate fields by one tab, also empty ones"
+            )
+    numbers, fields = zip(*rows, strict=True)
+    return pd.DataFrame([*fields], pd.Index(numbers), header, dtype=str)
+
+
+def _lines(path: str | Path, columns: tuple[str, ...]) -> list[tuple[int, list[str]]]:
+    """Return the fields of each line that is not blank, with its number."""
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file; give the path of a tab-separated table")
     try:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        with open(path, encoding="utf-8-sig", newline="") as text:
+            reader = csv.reader(text, delimiter="\t")
+            lines = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a tab-separated table ({error}); save it as UTF-8") from None
+    if not lines:
+        raise InputError(f"{path}: it is empty; its columns would be {', '.join(columns)}")
+    return lines
+
+
+def _check_header(path: str | Path, header: list[str], columns: tuple[str, ...]) -> None:
+    """Refuse a header that is not tab-separated, lacks a column or has one twice."""
+    if len(header) == 1:
         raise InputError(
-            f"{_name(path)}: not a tab-separated table ({' '.join(str(error).split())}); its "
-            f"columns would be {', '.join(columns)}"
-        ) from None
-    missing = [column for column in columns if column not in table]
+            f"{path}: it is not tab-separated, its header is one column {header[0]!r}; "
+            "put tabs between the columns"
+        )
+    missing = [column for column in columns if column not in header]
     if missing:
         raise InputError(
-            f"{_name(path)}: column {', '.join(missing)} is missing; it has "
-            f"{', '.join(map(str, table.columns))}"
+            f"{path}: column {', '.join(missing)} is missing; it has {', '.join(header)}"
         )
-    if table.empty:
-        raise InputError(f"{_name(path)}: no row below the header; give one row a gene or set")
-    table.index = pd.RangeIndex(2, len(table) + 2)
-    return table
-
-
-def _name(path: str | Path) -> str:
-    return Path(path).name
+    twice = [column for column in header if header.count(column) > 1]
+    if twice:
+        raise InputError(f"{path}: column {twice[0]!r} is there twice; name each column once")
 
 
 def _of_species(table: pd.DataFrame, species: str) -> pd.DataFrame:
@@ -306,7 +326,7 @@ def _check_unique(path: str | Path, table: pd.DataFrame, columns: list[str]) -> 
     if twice.any():
         row = table.index[twice][0]
         raise InputError(
-            f"{_name(path)}: row {row}: {' '.join(table.loc[row, columns])} is there twice; "
+            f"{path}: row {row}: {' '.join(table.loc[row, columns])} is there twice; "
             f"{', '.join(columns)} must be unique together"
         )
 

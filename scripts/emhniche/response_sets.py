@@ -52,12 +52,12 @@ def load_responses(path: str | Path, species: str, panel: pd.DataFrame) -> pd.Da
     resources._check_species(species)
     table = resources._read(path, _COLUMNS)
     for row in table.itertuples():
-        where = f"{resources._name(path)}: row {row.Index} ({row.set})"
+        where = f"{path}: row {row.Index} ({row.set})"
         _check_row(where, row)
     resources._check_unique(path, table, ["set", "species"])
     kept = table[table["species"] == species].copy()
     for row in kept.itertuples():
-        _check_axis(f"{resources._name(path)}: row {row.Index} ({row.set})", row, panel)
+        _check_axis(f"{path}: row {row.Index} ({row.set})", row, panel)
     kept["genes"] = [tuple(text.split(";")) for text in kept["genes"]]
     kept["weights"] = [
         tuple(map(float, text.split(";"))) if text else (1.0,) * len(genes)
