@@ -6,6 +6,7 @@ leans on it, and hand out the rows of one species. ``resources/README.md`` expla
 """
 
 import csv
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -70,7 +71,8 @@ def load_panel(path: str | Path, species: str) -> pd.DataFrame:
     ------
     InputError
         When a column is missing or a row breaks the rules: unknown role or tier, a gene twice, a
-        symbol written as the other species writes it, a gene that the species has not.
+        symbol written as the other species writes it, a gene that the species has not, an axis
+        written in two ways, no gene of `species`.
     """
     _check_species(species)
     table = _read(path, _PANEL_COLUMNS)
@@ -80,9 +82,12 @@ def load_panel(path: str | Path, species: str) -> pd.DataFrame:
         _check_choice(where, "tier", row.tier, _TIERS)
         _check_filled(where, "axis", row.axis)
         _check_orthologs(where, row)
+    _check_axes(path, table["axis"])
     for one in _SPECIES:
         _check_unique(path, table[table[f"{one}_symbol"] != ""], [f"{one}_symbol"])
     kept = table[table[f"{species}_symbol"] != ""]
+    if kept.empty:
+        raise InputError(f"{path}: no row has a {species}_symbol, but the samples are of {species}")
     gene = kept[f"{species}_symbol"].rename("gene")
     gene_id = kept[f"{species}_ensembl"].rename("gene_id")
     rest = kept.drop(columns=["axis", "role", "tier"])
@@ -110,7 +115,8 @@ def load_signatures(path: str | Path, species: str) -> pd.DataFrame:
     ------
     InputError
         When a column is missing, a set and polarity come twice, a choice is unknown, or a gene
-        is empty, repeated, of the other species or not a marker in this one.
+        is empty, repeated, of the other species or not a marker in this one, or when no row is of
+        `species`.
     """
     _check_species(species)
     table = _read(path, _SIGNATURE_COLUMNS)
@@ -127,7 +133,7 @@ def load_signatures(path: str | Path, species: str) -> pd.DataFrame:
                 "(doi 10.1126/sciimmunol.aaf8943); leave it out of mouse sets"
             )
     _check_unique(path, table, ["set", "species", "polarity"])
-    return _of_species(table, species)
+    return _of_species(path, table, species)
 
 
 def load_lineages(path: str | Path, species: str) -> pd.DataFrame:
@@ -150,7 +156,7 @@ def load_lineages(path: str | Path, species: str) -> pd.DataFrame:
     ------
     InputError
         When a column is missing, a lineage is unknown, a row comes twice, or
-        a gene is empty, repeated or of the other species.
+        a gene is empty, repeated or of the other species, or no row is of `species`.
     """
     _check_species(species)
     table = _read(path, _LINEAGE_COLUMNS)
@@ -160,7 +166,7 @@ def load_lineages(path: str | Path, species: str) -> pd.DataFrame:
         _check_filled(where, "cell_type", row.cell_type)
         _check_gene_row(where, row)
     _check_unique(path, table, ["lineage", "cell_type", "species", "tissue", "polarity"])
-    return _of_species(table, species)
+    return _of_species(path, table, species)
 
 
 def load_ligand_receptor(path: str | Path, species: str, panel: pd.DataFrame) -> pd.DataFrame:
@@ -184,7 +190,8 @@ def load_ligand_receptor(path: str | Path, species: str, panel: pd.DataFrame) ->
     ------
     InputError
         When a column is missing, a pair comes twice, a gene is not in the panel, the axis is not
-        the ligand's, or the panel's roles do not fit the sign (an antagonist as an agonist).
+        the ligand's, the panel's roles do not fit the sign (an antagonist as an agonist), or no row
+        is of `species`.
     """
     _check_species(species)
     table = _read(path, _PAIR_COLUMNS)
@@ -192,12 +199,14 @@ def load_ligand_receptor(path: str | Path, species: str, panel: pd.DataFrame) ->
         where = f"{path}: row {row.Index} ({row.ligand}-{row.receptor})"
         _check_choice(where, "species", row.species, _SPECIES)
         _check_choice(where, "sign", row.sign, _SIGNS)
+        chains = f";{row.coreceptor}" if row.coreceptor else ""
+        _check_genes(where, f"{row.ligand};{row.receptor}{chains}", row.species)
     _check_unique(path, table, ["ligand", "receptor", "coreceptor", "species"])
-    kept = table[table["species"] == species].copy()
+    kept = _rows_of(path, table, species)
     genes = panel.set_index("gene")
     for row in kept.itertuples():
         _check_pair(f"{path}: row {row.Index} ({row.ligand}-{row.receptor})", row, genes)
-    kept["coreceptor"] = [tuple(filter(None, text.split(";"))) for text in kept["coreceptor"]]
+    kept["coreceptor"] = [tuple(text.split(";")) if text else () for text in kept["coreceptor"]]
     return kept.reset_index(drop=True)
 
 
@@ -298,8 +307,19 @@ def _check_header(path: str | Path, header: list[str], columns: tuple[str, ...])
         raise InputError(f"{path}: column {twice[0]!r} is there twice; name each column once")
 
 
-def _of_species(table: pd.DataFrame, species: str) -> pd.DataFrame:
+def _rows_of(path: str | Path, table: pd.DataFrame, species: str) -> pd.DataFrame:
+    """Return the rows of a species, of which there must be one."""
     kept = table[table["species"] == species].copy()
+    if kept.empty:
+        raise InputError(
+            f"{path}: no row of {species}, which the samples are of; it has rows of "
+            f"{', '.join(table['species'].unique())} only"
+        )
+    return kept
+
+
+def _of_species(path: str | Path, table: pd.DataFrame, species: str) -> pd.DataFrame:
+    kept = _rows_of(path, table, species)
     kept["genes"] = [tuple(text.split(";")) for text in kept["genes"]]
     return kept.reset_index(drop=True)
 
@@ -331,22 +351,41 @@ def _check_unique(path: str | Path, table: pd.DataFrame, columns: list[str]) -> 
         )
 
 
+def _check_axes(path: str | Path, axes: pd.Series) -> None:
+    """Refuse an axis that is written in two ways."""
+    first: dict[str, str] = {}
+    for row, axis in axes.items():
+        known = first.setdefault(axis.strip().casefold(), axis)
+        if axis != known:
+            raise InputError(
+                f"{path}: row {row}: axis {axis!r} is written {known!r} further up; write one axis "
+                "in one way"
+            )
+
+
 def _check_gene_row(where: str, row: tuple) -> None:
     """Check the columns that every table of gene sets shares."""
     _check_choice(where, "species", row.species, _SPECIES)
     _check_choice(where, "tissue", row.tissue, _TISSUES)
     _check_choice(where, "polarity", row.polarity, _POLARITIES)
-    genes = row.genes.split(";")
+    _check_genes(where, row.genes, row.species)
+
+
+def _check_genes(where: str, text: str, species: str) -> None:
+    """Refuse a list of symbols with a wrong one, or one twice."""
+    genes = text.split(";")
     for gene in genes:
-        _check_gene(where, gene, row.species)
+        _check_gene(where, gene, species)
         if genes.count(gene) > 1:
             raise InputError(f"{where}: gene {gene} is there twice; name each gene once")
 
 
 def _check_gene(where: str, gene: str, species: str) -> None:
     """Refuse a symbol that is empty, spaced, spelled for the other species or absent."""
-    if not gene or gene != gene.strip():
-        raise InputError(f"{where}: gene {gene!r} is blank or spaced; separate symbols by ';'")
+    if not gene:
+        raise InputError(f"{where}: gene '' is blank; put one ';' between symbols, none at the end")
+    if re.search(r"[\s,|]", gene):
+        raise InputError(f"{where}: gene {gene!r} is no symbol; separate symbols by ';' alone")
     if gene.upper() in _ABSENT[species]:
         raise InputError(
             f"{where}: gene {gene} does not exist in {species}; leave it out of {species} rows"
@@ -391,7 +430,8 @@ def _check_pair(where: str, row: tuple, panel: pd.DataFrame) -> None:
     for gene in genes:
         if gene not in panel.index:
             raise InputError(
-                f"{where}: gene {gene} is not in the {row.species} panel; add it there"
+                f"{where}: gene {gene} is not in the {row.species} panel; add it there, or name "
+                "your own resources.ligand_receptor"
             )
     if panel.at[row.ligand, "axis"] != row.axis:
         raise InputError(
