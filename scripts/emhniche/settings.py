@@ -22,7 +22,7 @@ from emhniche.resources import (
 )
 from emhniche.response_sets import load_responses
 from emhniche.schema import check, complete, nearest, read_schema
-from emhniche.sheet import check_batch, check_files, read_registry, read_samples
+from emhniche.sheet import check_batch, check_files, read_registry, read_samples, sheet_columns
 from emhniche.study import Study, read_study
 from emhniche.truths import load_truths
 
@@ -246,15 +246,22 @@ def _interaction(contrast: dict[str, Any], chosen: pd.DataFrame, where: str) -> 
 
 def _levels(samples: pd.DataFrame, column: str, wanted: list[str], where: str) -> pd.Series:
     """Return a column of the samples, which must hold every wanted level."""
-    if column not in samples:
-        hint = nearest(column, samples.columns)
+    if column not in sheet_columns(samples):
+        hint = nearest(column, sheet_columns(samples))
         raise InputError(f"{where}: the sample sheet has no column '{column}'; {hint}")
     levels = samples[column].astype(str)
     for level in wanted:
         if level not in set(levels):
-            hint = nearest(level, levels.unique())
+            hint = _which(level, levels)
             raise InputError(f"{where}: no sample has '{column}' = '{level}'; {hint}")
     return levels
+
+
+def _which(level: str, levels: pd.Series) -> str:
+    """Say which level could have been meant, or that the column has none."""
+    if (levels == "").all():
+        return f"the column is empty in the {len(levels)} samples asked; name one that is filled in"
+    return nearest(level, levels.unique())
 
 
 def _signatures(
