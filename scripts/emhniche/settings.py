@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from emhniche.errors import InputError
+from emhniche.known_answer_rows import load_checks
 from emhniche.planting import check_places, check_plants
 from emhniche.profiles import load_tables
 from emhniche.resources import (
@@ -118,6 +119,7 @@ def load_run(config: dict[str, Any], root: str | Path, source: str = "config") -
         check_files(settings["samples"], samples, registry)
     check_batch(settings[given], samples, settings["integrate"]["batch_key"], source)
     settings["niche"]["contrasts"] = _contrasts(settings, config, samples, source)
+    load_checks(settings["resources"]["known_answers"])
     settings["myeloid"]["signatures"] = _signatures(settings, config, samples, source)
     images = read_images(root / "envs/images.yaml")
     return Run(settings["run"], settings, samples, registry, images, study, truths)
