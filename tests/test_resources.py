@@ -134,6 +134,7 @@ def test_niche_sets_of_one_name_in_two_tissues_are_told_apart():
         (setting(mouse_symbol="Kitl", role="helper"), "row 2: role 'helper' is unknown"),
         (setting(mouse_symbol="Kitl", tier="top"), "row 2: tier 'top' is unknown"),
         (setting(mouse_symbol="Kitl", axis=" "), "row 2: axis is empty"),
+        (setting(mouse_symbol="Kit", axis="kit"), "row 3: axis 'kit' is written 'KIT' further up"),
         (setting(human_symbol="KIT", mouse_symbol="KIT"), "row 3: gene KIT is spelled as in human"),
         (setting(mouse_symbol="Kit", human_symbol="Kit"), "row 3: gene Kit is spelled as in mouse"),
         (setting(human_symbol="CXCL8", mouse_symbol="Cxcl8"), "Cxcl8 does not exist in mouse"),
@@ -148,7 +149,7 @@ def test_a_panel_with_a_mistake_is_refused(tmp_path, edit, message):
     with pytest.raises(InputError) as error:
         load_panel(path, "mouse")
     assert message in str(error.value)
-    assert str(error.value).startswith("panel.tsv: ")
+    assert str(error.value).startswith(f"{path}: ")
     assert "\n" not in str(error.value)
 
 
@@ -157,7 +158,9 @@ def test_a_panel_with_a_mistake_is_refused(tmp_path, edit, message):
     [
         (lambda t: t.rename(columns={"genes": "gene"}), "column genes is missing"),
         (setting(set="GMP", genes="Mpo;;Elane"), "row 6 (GMP): gene '' is blank"),
-        (setting(set="GMP", genes="Mpo; Elane"), "gene ' Elane' is blank or spaced"),
+        (setting(set="GMP", genes="Mpo; Elane"), "gene ' Elane' is no symbol; separate symbols by"),
+        (setting(set="GMP", genes="Mpo,Elane"), "gene 'Mpo,Elane' is no symbol; separate symbols"),
+        (setting(set="GMP", genes="Mpo;"), "gene '' is blank; put one ';' between symbols, none"),
         (setting(set="GMP", genes="Mpo;Mpo"), "gene Mpo is there twice"),
         (setting(set="GMP", genes="Mpo;ELANE"), "gene ELANE is spelled as in human"),
         (setting(set="GMP", polarity="up"), "polarity 'up' is unknown"),
@@ -175,10 +178,72 @@ def test_signatures_with_a_mistake_are_refused(tmp_path, edit, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("read", [load_signatures, load_lineages, load_ligand_receptor])
+def test_a_table_without_a_row_of_the_species_is_refused(tmp_path, read):
+    source = {load_signatures: SIGNATURES, load_lineages: LINEAGES}.get(read, PAIRS)
+    path = edited(source, tmp_path, lambda t: t[t["species"] == "human"])
+    panel = [load_panel(PANEL, "mouse")] if read is load_ligand_receptor else []
+    with pytest.raises(InputError) as error:
+        read(path, "mouse", *panel)
+    assert str(error.value) == (
+        f"{path}: no row of mouse, which the samples are of; it has rows of human only"
+    )
+
+
+def test_a_panel_without_a_gene_of_the_species_is_refused(tmp_path):
+    human = edited(PANEL, tmp_path, lambda t: t[t["mouse_symbol"] == ""])
+    with pytest.raises(InputError, match="no row has a mouse_symbol"):
+        load_panel(human, "mouse")
+
+
+def test_a_gene_outside_a_replaced_panel_points_to_the_pairs(tmp_path):
+    panel = load_panel(edited(PANEL, tmp_path, lambda t: t[t["axis"] != "TNF"]), "mouse")
+    with pytest.raises(InputError, match=r"or name your own resources\.ligand_receptor$"):
+        load_ligand_receptor(PAIRS, "mouse", panel)
+
+
 def test_mouse_histocompatibility_genes_are_not_taken_for_human(tmp_path):
     path = edited(SIGNATURES, tmp_path, setting(set="GMP", genes="H2-K1;H2-Aa;C3"))
     rows = load_signatures(path, "mouse").set_index(["set", "polarity"])
     assert rows.at[("GMP", "positive"), "genes"] == ("H2-K1", "H2-Aa", "C3")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda line: line + "\tmore", "row 3 has 13 fields, 12 are needed"),
+        (lambda line: line.replace("\t", "", 1), "row 3 has 11 fields, 12 are needed"),
+    ],
+)
+def test_a_row_of_another_width_than_the_header_is_refused(tmp_path, change, message):
+    header, first, second, *rest = PANEL.read_text(encoding="utf-8").splitlines()
+    lines = [header, first, change(second), *rest]
+    (tmp_path / "panel.tsv").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        load_panel(tmp_path / "panel.tsv", "mouse")
+
+
+def test_rows_are_named_by_their_line_although_blank_lines_are_skipped(tmp_path):
+    header, first, *rest = PANEL.read_text(encoding="utf-8").splitlines()
+    lines = [header, "", first.replace("ligand", "helper"), *rest]
+    (tmp_path / "panel.tsv").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(InputError, match=r"panel\.tsv: row 3: role 'helper' is unknown"):
+        load_panel(tmp_path / "panel.tsv", "mouse")
+
+
+def test_a_table_separated_by_commas_is_refused_as_such(tmp_path):
+    text = PANEL.read_text(encoding="utf-8").replace(",", " ").replace("\t", ",")
+    (tmp_path / "panel.tsv").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"not tab-separated, its header is one column 'axis,"):
+        load_panel(tmp_path / "panel.tsv", "mouse")
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path):
+    lines = PANEL.read_text(encoding="utf-8").splitlines()
+    doubled = "\n".join(f"{line}\t{line.split(chr(9))[0]}" for line in lines)
+    (tmp_path / "panel.tsv").write_text(doubled, encoding="utf-8")
+    with pytest.raises(InputError, match="column 'axis' is there twice"):
+        load_panel(tmp_path / "panel.tsv", "mouse")
 
 
 def test_an_unknown_lineage_is_refused(tmp_path):
@@ -190,7 +255,9 @@ def test_an_unknown_lineage_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (setting(ligand="Kitl", receptor="Fgfr1"), "gene Fgfr1 is not in the mouse panel"),
+        (setting(ligand="Kitl", receptor="Fgfr1"), "Fgfr1 is not in the mouse panel; add it"),
+        (setting(receptor="Il6ra", coreceptor="Il6st;"), "gene '' is blank; put one ';' between"),
+        (setting(receptor="Il6ra", coreceptor="Il6st;Il6st"), "gene Il6st is there twice"),
         (setting(ligand="Kitl", axis="LIF"), "axis 'LIF' is not the ligand's; it would be 'KIT'"),
         (setting(ligand="Il1rn", sign="agonist"), "Il1rn is 'antagonist' in the panel"),
         (setting(ligand="Kitl", receptor="Il1r2"), "Il1r2 is 'decoy_receptor' in the panel"),
@@ -224,7 +291,10 @@ def test_a_missing_or_unreadable_table_is_refused(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         load_panel(tmp_path / "panel.tsv", "mouse")
     (tmp_path / "panel.tsv").write_text("")
-    with pytest.raises(InputError, match=r"^panel\.tsv: not a tab-separated table"):
+    with pytest.raises(InputError, match=r"/panel\.tsv: it is empty; its columns would be axis, "):
+        load_panel(tmp_path / "panel.tsv", "mouse")
+    (tmp_path / "panel.tsv").write_bytes(b"axis\t\xff")
+    with pytest.raises(InputError, match=r"/panel\.tsv: not a tab-separated table .*UTF-8"):
         load_panel(tmp_path / "panel.tsv", "mouse")
     with pytest.raises(InputError, match="'rat' is unknown"):
         load_panel(PANEL, "rat")

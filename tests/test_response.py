@@ -185,11 +185,15 @@ def written(tmp_path: Path, **changes: str) -> Path:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"axis": "TNFa"}, "axis 'TNFa' is not in the panel"),
-        ({"genes": "Nfkbia;Tnf"}, "gene Tnf belongs to the axis TNF itself"),
+        ({"axis": "TNFa"}, "axis 'TNFa' is not in the panel; .* or name your own resources.resp"),
+        ({"axis": "TNF", "kind": "control"}, "axis 'TNF' of a control; leave it empty"),
+        ({"species": "human", "genes": "RELB;REL;TNIP1"}, "no row of mouse, which the samples"),
+        ({"genes": "Nfkbia,Relb,Rel"}, "gene 'Nfkbia,Relb,Rel' is no symbol; separate symbols by"),
+        ({"genes": "Nfkbia;Relb"}, "2 genes; a set needs 3"),
+        ({"genes": "Nfkbia;Relb;Tnf"}, "gene Tnf belongs to the axis TNF itself"),
         ({"genes": "Nfkbia;NFKB1"}, "gene NFKB1 is spelled as in human"),
         ({"genes": "Rel;Rel"}, "gene Rel is there twice"),
-        ({"genes": ""}, "is blank or spaced"),
+        ({"genes": ""}, "gene '' is blank"),
         ({"weights": "1;2"}, "2 weights for 3 genes"),
         ({"weights": "1;2;x"}, "are no numbers"),
         ({"weights": "0;0;0"}, "one not 0"),
@@ -204,7 +208,7 @@ def test_a_bad_row_is_named(tmp_path, changes, message):
     panel = load_panel(RESOURCES / "panel.tsv", "mouse")
     with pytest.raises(InputError, match=message) as error:
         load_responses(written(tmp_path, **changes), "mouse", panel)
-    assert str(error.value).startswith("responses.tsv: row 2")
+    assert str(error.value).startswith(f"{tmp_path / 'responses.tsv'}: ")
 
 
 def test_weights_of_a_table_of_your_own_are_read(tmp_path):

@@ -145,6 +145,25 @@ def test_a_broken_gene_table_ends_the_run_before_it_starts(project):
     assert "ligant" in message
 
 
+def test_a_wrong_known_answer_ends_the_run_before_it_starts(project):
+    text = (ROOT / "resources" / "known_answers.tsv").read_text(encoding="utf-8")
+    Path("mine.tsv").write_text(text.replace("\thighest\t", "\thighst\t", 1), encoding="utf-8")
+    message = refusal(resources={"known_answers": "mine.tsv"})
+    assert message.startswith("mine.tsv: row 2 (KA01.cxcl12): kind 'highst' is unknown")
+
+
+def test_the_hint_of_column_names_holds_those_of_the_sheet(project):
+    contrast = {"name": "c", "factor": "zzzz", "test": "LPS", "reference": "control"}
+    for message in (
+        refusal(niche={"contrasts": [contrast]}),
+        refusal(integrate={"batch_key": "zzzz"}),
+    ):
+        assert "use one of: " in message
+        assert "condition" in message
+        assert "donor_known" not in message
+    assert "no column 'donor_known'" in refusal(integrate={"batch_key": "donor_known"})
+
+
 def test_files_are_found_beside_the_snakefile(project):
     assert load().config["resources"]["panel"] == str(ROOT / "resources" / "panel.tsv")
     Path("resources").mkdir()
@@ -267,6 +286,10 @@ def test_a_truth_that_the_study_is_not_asked_about_may_be_planted_nowhere(
         ({"reference": "LPS"}, ["both 'LPS'"]),
         ({"subset": {"dataset": "three"}}, ["subset", "'dataset' = 'three'", "one, two"]),
         ({"subset": {"dataset": "two"}}, ["no sample has 'condition' = 'LPS'"]),
+        ({"subset": {"age": "a"}}, ["'age' = 'a'; the column is empty in the 4 samples asked"]),
+        ({"factor": "age"}, ["'age' = 'LPS'; the column is empty in the 4 samples asked"]),
+        ({"factor": "donor_known"}, ["the sample sheet has no column 'donor_known'"]),
+        ({"subset": {"donor_known": "True"}}, ["the sample sheet has no column 'donor_known'"]),
         ({"refrence": "x"}, ["unknown key", "'reference'"]),
         ({"name": "a b"}, ["niche.contrasts[0].name", "'a b' cannot be used"]),
     ],

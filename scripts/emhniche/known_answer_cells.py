@@ -14,10 +14,11 @@ from emhniche.known_answer_evidence import (
     MIN_CELLS,
     MIN_COUNTS,
     Cannot,
-    Check,
     Evidence,
     set_genes,
 )
+from emhniche.known_answer_rows import Check
+from emhniche.known_answer_settings import MIN_ORDERED
 
 _BINS = 3
 """Bins of maturation in which two conditions are compared."""
@@ -85,7 +86,7 @@ def ordered(check: Check, evidence: Evidence) -> tuple[bool, str]:
     for library in evidence.libraries:
         levels = evidence.logcpm(library, groups)
         held = [group for group in order if group in levels.index]
-        if len(held) >= 4:
+        if len(held) >= MIN_ORDERED:
             rhos[library] = min(
                 (_spearman(range(len(held)), levels.loc[held, gene]) for gene in genes), key=abs
             )

@@ -1,4 +1,4 @@
-"""What is asked in the table of known answers, and what of a run can answer it?"""
+"""What of a run can answer what is asked in the table of known answers?"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from emhniche.errors import InputError
+from emhniche.known_answer_rows import Check
 from emhniche.resources import load_signatures
 
 MIN_CELLS = 20
@@ -19,92 +20,11 @@ MIN_CELLS = 20
 MIN_COUNTS = 10
 """Counts below which a gene is not called seen."""
 
-ANY = "*"
-"""Instead of datasets: every dataset of the run is asked."""
-
-_TEXTS = (
-    *("id", "claim", "dataset", "test", "pass_rule", "direction", "source", "verification"),
-    "caveat",
-)
-_COLUMNS = (*_TEXTS, "check", "kind", "runs_on", "scope", "settings")
-_SCOPES = ("published", "stand_in")
 _BLOCK = 20_000
 
 
 class Cannot(Exception):
     """The data cannot answer; the message says why."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One row of the table.
-
-    Attributes
-    ----------
-    name, kind
-        Its name, and which checker answers it.
-    runs_on
-        Datasets (or studies) of the sample sheet that are asked, or :data:`ANY`.
-    scope
-        ``published``: the data the claim is of, or that it names; ``stand_in``: other data, in
-        which it should hold as well.
-    settings
-        What the checker needs, as text.
-    texts
-        The columns for readers.
-    """
-
-    name: str
-    kind: str
-    runs_on: tuple[str, ...]
-    scope: str
-    settings: Mapping[str, str]
-    texts: Mapping[str, str]
-
-    @property
-    def of_the_tables(self) -> bool:
-        """Whether the gene tables are asked and no cell."""
-        return self.kind == "refused"
-
-    def datasets(self, obs: pd.DataFrame) -> list[str]:
-        """Return the datasets of the run that are asked, by their name or their study's."""
-        wanted = {name.casefold() for name in self.runs_on}
-        sheet = obs.reindex(columns=["dataset", "study"]).astype(str).drop_duplicates()
-        named = sheet.apply(lambda column: column.str.casefold().isin(wanted)).any(axis=1)
-        return sorted(set(sheet["dataset"][named | (ANY in wanted)]))
-
-    def one(self, key: str) -> str:
-        """Return a setting.
-
-        Raises
-        ------
-        InputError
-            When the row does not have it.
-        """
-        if key not in self.settings:
-            raise InputError(
-                f"known_answers.tsv: {self.name}: settings lack {key}; kind {self.kind} needs it"
-            )
-        return self.settings[key]
-
-    def many(self, key: str) -> list[str]:
-        """Return a setting that lists several values."""
-        return [part.strip() for part in self.one(key).split(",")]
-
-    def number(self, key: str) -> float:
-        """Return a setting that is a number.
-
-        Raises
-        ------
-        InputError
-            When it is none.
-        """
-        try:
-            return float(self.one(key))
-        except ValueError:
-            raise InputError(
-                f"known_answers.tsv: {self.name}: {key} is {self.one(key)!r}; it would be a number"
-            ) from None
 
 
 @dataclass(frozen=True)
@@ -266,70 +186,6 @@ def set_genes(signatures: pd.DataFrame, name: str) -> list[str]:
     """Return the positive genes of a signature, none where the species has no such set."""
     rows = signatures[(signatures["set"] == name) & (signatures["polarity"] == "positive")]
     return [gene for genes in rows["genes"] for gene in genes]
-
-
-def load_checks(path: str | Path, kinds: Collection[str]) -> list[Check]:
-    """Read the table of known answers.
-
-    Parameters
-    ----------
-    path
-        ``known_answers.tsv``.
-    kinds
-        Kinds of check that can be answered.
-
-    Returns
-    -------
-    list of Check
-        In file order.
-
-    Raises
-    ------
-    InputError
-        When the file or a column is missing, a check comes twice, a kind or scope is unknown, or
-        the settings are no ``key=value`` pairs.
-    """
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such file; give the path of a tab-separated table")
-    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-    missing = [column for column in _COLUMNS if column not in table]
-    if missing:
-        raise InputError(
-            f"{Path(path).name}: column {', '.join(missing)} is missing; it has "
-            f"{', '.join(table.columns)}"
-        )
-    checks = []
-    for number, row in enumerate(table.to_dict("records"), start=2):
-        where = f"{Path(path).name}: row {number} ({row['check']})"
-        for column, allowed in (("kind", kinds), ("scope", _SCOPES)):
-            if row[column] not in allowed:
-                raise InputError(
-                    f"{where}: {column} {row[column]!r} is unknown; it would be one of "
-                    f"{', '.join(allowed)}"
-                )
-        if not row["check"] or row["check"] in {check.name for check in checks}:
-            raise InputError(f"{where}: check is empty or there twice; every row needs its own")
-        checks.append(
-            Check(
-                name=row["check"],
-                kind=row["kind"],
-                runs_on=tuple(filter(None, row["runs_on"].split(";"))),
-                scope=row["scope"],
-                settings=_settings(where, row["settings"]),
-                texts={column: row[column] for column in _TEXTS},
-            )
-        )
-    return checks
-
-
-def _settings(where: str, text: str) -> dict[str, str]:
-    pairs = [part.strip().split("=", 1) for part in text.split(";") if part.strip()]
-    wrong = next((pair for pair in pairs if len(pair) != 2 or not all(pair)), None)
-    if wrong is not None:
-        raise InputError(
-            f"{where}: settings hold {'='.join(wrong)!r}; they would be key=value; key=value"
-        )
-    return {key.strip(): value.strip() for key, value in pairs}
 
 
 def _genes(check: Check, signatures: pd.DataFrame) -> list[str]:

@@ -6,7 +6,8 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 from emhniche.errors import InputError
-from emhniche.known_answer_evidence import Cannot, Check, Evidence
+from emhniche.known_answer_evidence import Cannot, Evidence
+from emhniche.known_answer_rows import Check
 from emhniche.resources import load_signatures
 
 ALPHA = 0.05

@@ -21,7 +21,8 @@ import yaml
 
 from emhniche.io import read_table
 from emhniche.known_answer_cells import CELL_KINDS
-from emhniche.known_answer_evidence import Cannot, Check, Evidence, gather, load_checks
+from emhniche.known_answer_evidence import Cannot, Evidence, gather
+from emhniche.known_answer_rows import Check, load_checks
 from emhniche.known_answer_tables import TABLE_KINDS
 
 logger = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ def check_known_answers(
     InputError
         When a row of `answers` is not as it should be, or a cell has no annotation.
     """
-    checks = load_checks(answers, KINDS)
+    checks = load_checks(answers)
     evidence = gather(cells, annotation, tables, checks, genes.signatures, genes.species)
     rows = [_answer(check, evidence, simulated=simulated) for check in checks]
     table = pd.DataFrame(rows, columns=[*COLUMNS])

@@ -5,6 +5,8 @@ lineages and the ligand-receptor pairs. The readers here check a table row by ro
 leans on it, and hand out the rows of one species. ``resources/README.md`` explains the columns.
 """
 
+import csv
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,8 +27,6 @@ SIDES = {
     "antagonist": ("antagonist", "decoy", "decoy_receptor", "inhibitory_receptor"),
 }
 """The three sides of an axis and the panel roles each one holds. They are never summed."""
-
-"""Signature classes that name a cell, as opposed to its state."""
 
 _SPECIES = ("mouse", "human")
 _TIERS = ("core", "extended")
@@ -71,19 +71,23 @@ def load_panel(path: str | Path, species: str) -> pd.DataFrame:
     ------
     InputError
         When a column is missing or a row breaks the rules: unknown role or tier, a gene twice, a
-        symbol written as the other species writes it, a gene that the species has not.
+        symbol written as the other species writes it, a gene that the species has not, an axis
+        written in two ways, no gene of `species`.
     """
     _check_species(species)
     table = _read(path, _PANEL_COLUMNS)
     for row in table.itertuples():
-        where = f"{_name(path)}: row {row.Index}"
+        where = f"{path}: row {row.Index}"
         _check_choice(where, "role", row.role, [role for side in SIDES.values() for role in side])
         _check_choice(where, "tier", row.tier, _TIERS)
         _check_filled(where, "axis", row.axis)
         _check_orthologs(where, row)
+    _check_axes(path, table["axis"])
     for one in _SPECIES:
         _check_unique(path, table[table[f"{one}_symbol"] != ""], [f"{one}_symbol"])
     kept = table[table[f"{species}_symbol"] != ""]
+    if kept.empty:
+        raise InputError(f"{path}: no row has a {species}_symbol, but the samples are of {species}")
     gene = kept[f"{species}_symbol"].rename("gene")
     gene_id = kept[f"{species}_ensembl"].rename("gene_id")
     rest = kept.drop(columns=["axis", "role", "tier"])
@@ -111,12 +115,13 @@ def load_signatures(path: str | Path, species: str) -> pd.DataFrame:
     ------
     InputError
         When a column is missing, a set and polarity come twice, a choice is unknown, or a gene
-        is empty, repeated, of the other species or not a marker in this one.
+        is empty, repeated, of the other species or not a marker in this one, or when no row is of
+        `species`.
     """
     _check_species(species)
     table = _read(path, _SIGNATURE_COLUMNS)
     for row in table.itertuples():
-        where = f"{_name(path)}: row {row.Index} ({row.set})"
+        where = f"{path}: row {row.Index} ({row.set})"
         _check_gene_row(where, row)
         _check_filled(where, "set", row.set)
         # `class` is a Python word, so itertuples renames the column
@@ -128,7 +133,7 @@ def load_signatures(path: str | Path, species: str) -> pd.DataFrame:
                 "(doi 10.1126/sciimmunol.aaf8943); leave it out of mouse sets"
             )
     _check_unique(path, table, ["set", "species", "polarity"])
-    return _of_species(table, species)
+    return _of_species(path, table, species)
 
 
 def load_lineages(path: str | Path, species: str) -> pd.DataFrame:
@@ -151,17 +156,17 @@ def load_lineages(path: str | Path, species: str) -> pd.DataFrame:
     ------
     InputError
         When a column is missing, a lineage is unknown, a row comes twice, or
-        a gene is empty, repeated or of the other species.
+        a gene is empty, repeated or of the other species, or no row is of `species`.
     """
     _check_species(species)
     table = _read(path, _LINEAGE_COLUMNS)
     for row in table.itertuples():
-        where = f"{_name(path)}: row {row.Index} ({row.lineage})"
+        where = f"{path}: row {row.Index} ({row.lineage})"
         _check_choice(where, "lineage", row.lineage, LINEAGES[:-1])
         _check_filled(where, "cell_type", row.cell_type)
         _check_gene_row(where, row)
     _check_unique(path, table, ["lineage", "cell_type", "species", "tissue", "polarity"])
-    return _of_species(table, species)
+    return _of_species(path, table, species)
 
 
 def load_ligand_receptor(path: str | Path, species: str, panel: pd.DataFrame) -> pd.DataFrame:
@@ -185,20 +190,23 @@ def load_ligand_receptor(path: str | Path, species: str, panel: pd.DataFrame) ->
     ------
     InputError
         When a column is missing, a pair comes twice, a gene is not in the panel, the axis is not
-        the ligand's, or the panel's roles do not fit the sign (an antagonist as an agonist).
+        the ligand's, the panel's roles do not fit the sign (an antagonist as an agonist), or no row
+        is of `species`.
     """
     _check_species(species)
     table = _read(path, _PAIR_COLUMNS)
     for row in table.itertuples():
-        where = f"{_name(path)}: row {row.Index} ({row.ligand}-{row.receptor})"
+        where = f"{path}: row {row.Index} ({row.ligand}-{row.receptor})"
         _check_choice(where, "species", row.species, _SPECIES)
         _check_choice(where, "sign", row.sign, _SIGNS)
+        chains = f";{row.coreceptor}" if row.coreceptor else ""
+        _check_genes(where, f"{row.ligand};{row.receptor}{chains}", row.species)
     _check_unique(path, table, ["ligand", "receptor", "coreceptor", "species"])
-    kept = table[table["species"] == species].copy()
+    kept = _rows_of(path, table, species)
     genes = panel.set_index("gene")
     for row in kept.itertuples():
-        _check_pair(f"{_name(path)}: row {row.Index} ({row.ligand}-{row.receptor})", row, genes)
-    kept["coreceptor"] = [tuple(filter(None, text.split(";"))) for text in kept["coreceptor"]]
+        _check_pair(f"{path}: row {row.Index} ({row.ligand}-{row.receptor})", row, genes)
+    kept["coreceptor"] = [tuple(text.split(";")) if text else () for text in kept["coreceptor"]]
     return kept.reset_index(drop=True)
 
 
@@ -253,33 +261,65 @@ def check_panel_measured(panel: pd.DataFrame, genes: Iterable[str]) -> None:
 
 def _read(path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """Read a table as text, indexed by line number in the file (the header is line 1)."""
+    (_, header), *rows = _lines(path, columns)
+    _check_header(path, header, columns)
+    if not rows:
+        raise InputError(f"{path}: no row below the header; give one row a gene or set")
+    for number, fields in rows:
+        if len(fields) != len(header):
+            raise InputError(
+                f"{path}: row {number} has {len(fields)} fields, {len(header)} are needed; "
+                "separate fields by one tab, also empty ones"
+            )
+    numbers, fields = zip(*rows, strict=True)
+    return pd.DataFrame([*fields], pd.Index(numbers), header, dtype=str)
+
+
+def _lines(path: str | Path, columns: tuple[str, ...]) -> list[tuple[int, list[str]]]:
+    """Return the fields of each line that is not blank, with its number."""
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file; give the path of a tab-separated table")
     try:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        with open(path, encoding="utf-8-sig", newline="") as text:
+            reader = csv.reader(text, delimiter="\t")
+            lines = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a tab-separated table ({error}); save it as UTF-8") from None
+    if not lines:
+        raise InputError(f"{path}: it is empty; its columns would be {', '.join(columns)}")
+    return lines
+
+
+def _check_header(path: str | Path, header: list[str], columns: tuple[str, ...]) -> None:
+    """Refuse a header that is not tab-separated, lacks a column or has one twice."""
+    if len(header) == 1:
         raise InputError(
-            f"{_name(path)}: not a tab-separated table ({' '.join(str(error).split())}); its "
-            f"columns would be {', '.join(columns)}"
-        ) from None
-    missing = [column for column in columns if column not in table]
+            f"{path}: it is not tab-separated, its header is one column {header[0]!r}; "
+            "put tabs between the columns"
+        )
+    missing = [column for column in columns if column not in header]
     if missing:
         raise InputError(
-            f"{_name(path)}: column {', '.join(missing)} is missing; it has "
-            f"{', '.join(map(str, table.columns))}"
+            f"{path}: column {', '.join(missing)} is missing; it has {', '.join(header)}"
         )
-    if table.empty:
-        raise InputError(f"{_name(path)}: no row below the header; give one row a gene or set")
-    table.index = pd.RangeIndex(2, len(table) + 2)
-    return table
+    twice = [column for column in header if header.count(column) > 1]
+    if twice:
+        raise InputError(f"{path}: column {twice[0]!r} is there twice; name each column once")
 
 
-def _name(path: str | Path) -> str:
-    return Path(path).name
-
-
-def _of_species(table: pd.DataFrame, species: str) -> pd.DataFrame:
+def _rows_of(path: str | Path, table: pd.DataFrame, species: str) -> pd.DataFrame:
+    """Return the rows of a species, of which there must be one."""
     kept = table[table["species"] == species].copy()
+    if kept.empty:
+        raise InputError(
+            f"{path}: no row of {species}, which the samples are of; it has rows of "
+            f"{', '.join(table['species'].unique())} only"
+        )
+    return kept
+
+
+def _of_species(path: str | Path, table: pd.DataFrame, species: str) -> pd.DataFrame:
+    kept = _rows_of(path, table, species)
     kept["genes"] = [tuple(text.split(";")) for text in kept["genes"]]
     return kept.reset_index(drop=True)
 
@@ -306,9 +346,21 @@ def _check_unique(path: str | Path, table: pd.DataFrame, columns: list[str]) -> 
     if twice.any():
         row = table.index[twice][0]
         raise InputError(
-            f"{_name(path)}: row {row}: {' '.join(table.loc[row, columns])} is there twice; "
+            f"{path}: row {row}: {' '.join(table.loc[row, columns])} is there twice; "
             f"{', '.join(columns)} must be unique together"
         )
+
+
+def _check_axes(path: str | Path, axes: pd.Series) -> None:
+    """Refuse an axis that is written in two ways."""
+    first: dict[str, str] = {}
+    for row, axis in axes.items():
+        known = first.setdefault(axis.strip().casefold(), axis)
+        if axis != known:
+            raise InputError(
+                f"{path}: row {row}: axis {axis!r} is written {known!r} further up; write one axis "
+                "in one way"
+            )
 
 
 def _check_gene_row(where: str, row: tuple) -> None:
@@ -316,17 +368,24 @@ def _check_gene_row(where: str, row: tuple) -> None:
     _check_choice(where, "species", row.species, _SPECIES)
     _check_choice(where, "tissue", row.tissue, _TISSUES)
     _check_choice(where, "polarity", row.polarity, _POLARITIES)
-    genes = row.genes.split(";")
+    _check_genes(where, row.genes, row.species)
+
+
+def _check_genes(where: str, text: str, species: str) -> None:
+    """Refuse a list of symbols with a wrong one, or one twice."""
+    genes = text.split(";")
     for gene in genes:
-        _check_gene(where, gene, row.species)
+        _check_gene(where, gene, species)
         if genes.count(gene) > 1:
             raise InputError(f"{where}: gene {gene} is there twice; name each gene once")
 
 
 def _check_gene(where: str, gene: str, species: str) -> None:
     """Refuse a symbol that is empty, spaced, spelled for the other species or absent."""
-    if not gene or gene != gene.strip():
-        raise InputError(f"{where}: gene {gene!r} is blank or spaced; separate symbols by ';'")
+    if not gene:
+        raise InputError(f"{where}: gene '' is blank; put one ';' between symbols, none at the end")
+    if re.search(r"[\s,|]", gene):
+        raise InputError(f"{where}: gene {gene!r} is no symbol; separate symbols by ';' alone")
     if gene.upper() in _ABSENT[species]:
         raise InputError(
             f"{where}: gene {gene} does not exist in {species}; leave it out of {species} rows"
@@ -371,7 +430,8 @@ def _check_pair(where: str, row: tuple, panel: pd.DataFrame) -> None:
     for gene in genes:
         if gene not in panel.index:
             raise InputError(
-                f"{where}: gene {gene} is not in the {row.species} panel; add it there"
+                f"{where}: gene {gene} is not in the {row.species} panel; add it there, or name "
+                "your own resources.ligand_receptor"
             )
     if panel.at[row.ligand, "axis"] != row.axis:
         raise InputError(

@@ -16,6 +16,7 @@ import pandas as pd
 from emhniche.audits import Audit, design_matrix
 from emhniche.moderation import adjust, interval, moderated_test
 from emhniche.pseudobulk import LEVELS, Pseudobulk, log_cpm
+from emhniche.response_sets import MIN_GENES
 from emhniche.units import ARMS, Units, gather_units
 
 COLUMNS = (
@@ -27,9 +28,6 @@ COLUMNS = (
 
 N_RANDOM = 200
 """Random sets that each response is compared with."""
-
-MIN_GENES = 3
-"""Genes with enough counts that a response needs; fewer are a few genes' noise."""
 
 _NEIGHBOURS = 50
 _NUMBERS = [

@@ -16,6 +16,9 @@ from emhniche.errors import InputError
 KINDS = ("response", "control")
 """A response stands for an axis; a control says what else could have moved it."""
 
+MIN_GENES = 3
+"""Genes that a set needs, in the table and with enough counts; fewer are a few genes' noise."""
+
 _COLUMNS = (
     *("set", "axis", "kind", "lineages", "species", "genes", "weights", "source"),
     *("verification", "note"),
@@ -46,18 +49,19 @@ def load_responses(path: str | Path, species: str, panel: pd.DataFrame) -> pd.Da
     ------
     InputError
         When a column is missing, a set comes twice, a choice, axis or lineage is unknown, a gene
-        is empty, repeated, of the other species or a panel gene of the set's own axis, or the
-        weights do not fit the genes.
+        is empty, repeated, of the other species or a panel gene of the set's own axis, a set has
+        fewer than :data:`MIN_GENES`, the weights do not fit the genes, a control has an axis, or no
+        row is of `species`.
     """
     resources._check_species(species)
     table = resources._read(path, _COLUMNS)
     for row in table.itertuples():
-        where = f"{resources._name(path)}: row {row.Index} ({row.set})"
+        where = f"{path}: row {row.Index} ({row.set})"
         _check_row(where, row)
     resources._check_unique(path, table, ["set", "species"])
-    kept = table[table["species"] == species].copy()
+    kept = resources._rows_of(path, table, species)
     for row in kept.itertuples():
-        _check_axis(f"{resources._name(path)}: row {row.Index} ({row.set})", row, panel)
+        _check_axis(f"{path}: row {row.Index} ({row.set})", row, panel)
     kept["genes"] = [tuple(text.split(";")) for text in kept["genes"]]
     kept["weights"] = [
         tuple(map(float, text.split(";"))) if text else (1.0,) * len(genes)
@@ -76,12 +80,15 @@ def _check_row(where: str, row: tuple) -> None:
         resources._check_choice(where, "lineages", name, (_ANY, *resources.LINEAGES[:-1]))
     if _ANY in row.lineages.split(";") and row.lineages != _ANY:
         raise InputError(f"{where}: lineages {row.lineages!r}; give 'any' alone or name them")
-    genes = row.genes.split(";")
-    for gene in genes:
-        resources._check_gene(where, gene, row.species)
-        if genes.count(gene) > 1:
-            raise InputError(f"{where}: gene {gene} is there twice; name each gene once")
-    _check_weights(where, row.weights, len(genes))
+    resources._check_genes(where, row.genes, row.species)
+    n_genes = len(row.genes.split(";"))
+    if n_genes < MIN_GENES:
+        raise InputError(f"{where}: {n_genes} genes; a set needs {MIN_GENES} to be read")
+    _check_weights(where, row.weights, n_genes)
+    if row.kind == "control" and row.axis:
+        raise InputError(
+            f"{where}: axis {row.axis!r} of a control; leave it empty, or call the set a response"
+        )
 
 
 def _check_weights(where: str, text: str, n_genes: int) -> None:
@@ -104,12 +111,13 @@ def _check_weights(where: str, text: str, n_genes: int) -> None:
 
 def _check_axis(where: str, row: tuple, panel: pd.DataFrame) -> None:
     """Check that a response names an axis of the panel, and none of that axis' genes."""
-    if row.kind == "control" and not row.axis:
+    if row.kind == "control":
         return
     axes = panel["axis"].unique()
     if row.axis not in axes:
         raise InputError(
-            f"{where}: axis {row.axis!r} is not in the panel; it would be one of {', '.join(axes)}"
+            f"{where}: axis {row.axis!r} is not in the panel; it would be one of "
+            f"{', '.join(axes)}, or name your own resources.responses"
         )
     own = set(panel.loc[panel["axis"] == row.axis, "gene"])
     circular = [gene for gene in row.genes.split(";") if gene in own]

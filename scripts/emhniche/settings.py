@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from emhniche.errors import InputError
+from emhniche.known_answer_rows import load_checks
 from emhniche.planting import check_places, check_plants
 from emhniche.profiles import load_tables
 from emhniche.resources import (
@@ -22,7 +23,7 @@ from emhniche.resources import (
 )
 from emhniche.response_sets import load_responses
 from emhniche.schema import check, complete, nearest, read_schema
-from emhniche.sheet import check_batch, check_files, read_registry, read_samples
+from emhniche.sheet import check_batch, check_files, read_registry, read_samples, sheet_columns
 from emhniche.study import Study, read_study
 from emhniche.truths import load_truths
 
@@ -118,6 +119,7 @@ def load_run(config: dict[str, Any], root: str | Path, source: str = "config") -
         check_files(settings["samples"], samples, registry)
     check_batch(settings[given], samples, settings["integrate"]["batch_key"], source)
     settings["niche"]["contrasts"] = _contrasts(settings, config, samples, source)
+    load_checks(settings["resources"]["known_answers"])
     settings["myeloid"]["signatures"] = _signatures(settings, config, samples, source)
     images = read_images(root / "envs/images.yaml")
     return Run(settings["run"], settings, samples, registry, images, study, truths)
@@ -246,15 +248,22 @@ def _interaction(contrast: dict[str, Any], chosen: pd.DataFrame, where: str) -> 
 
 def _levels(samples: pd.DataFrame, column: str, wanted: list[str], where: str) -> pd.Series:
     """Return a column of the samples, which must hold every wanted level."""
-    if column not in samples:
-        hint = nearest(column, samples.columns)
+    if column not in sheet_columns(samples):
+        hint = nearest(column, sheet_columns(samples))
         raise InputError(f"{where}: the sample sheet has no column '{column}'; {hint}")
     levels = samples[column].astype(str)
     for level in wanted:
         if level not in set(levels):
-            hint = nearest(level, levels.unique())
+            hint = _which(level, levels)
             raise InputError(f"{where}: no sample has '{column}' = '{level}'; {hint}")
     return levels
+
+
+def _which(level: str, levels: pd.Series) -> str:
+    """Say which level could have been meant, or that the column has none."""
+    if (levels == "").all():
+        return f"the column is empty in the {len(levels)} samples asked; name one that is filled in"
+    return nearest(level, levels.unique())
 
 
 def _signatures(

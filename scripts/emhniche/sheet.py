@@ -161,6 +161,22 @@ def check_files(path: str | Path, samples: pd.DataFrame, registry: pd.DataFrame)
             )
 
 
+def sheet_columns(samples: pd.DataFrame) -> list[str]:
+    """Return the columns of the samples that a configuration may name.
+
+    Parameters
+    ----------
+    samples
+        Result of :func:`read_samples`.
+
+    Returns
+    -------
+    list of str
+        All but those that only the pipeline knows.
+    """
+    return [column for column in samples if column not in WRITTEN_BY_THE_PIPELINE]
+
+
 def check_batch(path: str | Path, samples: pd.DataFrame, key: str, source: str) -> None:
     """Raise when integration over `key` would erase what the run compares.
 
@@ -186,8 +202,8 @@ def check_batch(path: str | Path, samples: pd.DataFrame, key: str, source: str) 
         raise InputError(f"{source}: integrate.batch_key: {key} must never be a batch; {right}")
     if key in ("file", "format", "select", "labels"):
         raise InputError(f"{source}: integrate.batch_key: {key} describes a file; {right}")
-    if key not in samples:
-        hint = nearest(key, samples.columns)
+    if key not in sheet_columns(samples):
+        hint = nearest(key, sheet_columns(samples))
         raise InputError(f"{source}: integrate.batch_key: {path} has no column '{key}'; {hint}")
     groups = _partition(samples[key])
     for factor in NEVER_A_BATCH:
