@@ -354,3 +354,27 @@ def test_the_terminal_shows_what_failed(tmp_path, capsys, monkeypatch):
     (tmp_path / "other.yaml").write_text("run: other\n", encoding="utf-8")
     assert main(["other.yaml"]) == 1
     assert "make known-answers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "mine.yaml: no such file"),
+        ("samples: s.tsv\n", "mine.yaml: run: missing"),
+        ("", "mine.yaml: run: missing"),
+        ("run: [a]\n", "mine.yaml: run: missing or no text"),
+        ("- run\n", "mine.yaml: run: missing"),
+        ("run: [a\n", "mine.yaml: not YAML"),
+    ],
+)
+def test_a_configuration_that_cannot_be_read_is_one_line(
+    tmp_path, capsys, monkeypatch, text, message
+):
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        Path("mine.yaml").write_text(text, encoding="utf-8")
+    assert main(["mine.yaml"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"error: {message}")
+    assert said.err.count("\n") == 1
