@@ -145,6 +145,20 @@ def test_the_order_of_stages_is_asked_with_its_sign(tmp_path):
     assert few["status"] == "not_testable"
 
 
+@pytest.mark.parametrize(
+    ("bound", "against"),
+    [("rho_at_least=0.8", (4, 3, 2, 1, 0)), ("rho_at_most=-0.7", (0, 1, 2, 3, 4))],
+)
+def test_a_gene_that_runs_strongly_against_the_order_is_not_passed_over(tmp_path, bound, against):
+    weak = [4 - place for place in against]
+    weak[0], weak[1] = weak[1], weak[0]
+    stages = [stage(i, Cxcr2=2.0 ** weak[i], Mki67=2.0 ** against[i]) for i in range(5)]
+    asked = f"by=label; order=G0,G1,G2,G3,G4; libraries=1; {bound}; genes="
+    assert ask(tmp_path, "ordered", asked + "Cxcr2", *stages)["status"] == "pass"
+    both = ask(tmp_path, "ordered", asked + "Cxcr2,Mki67", *stages)
+    assert both["status"] == "fail", "a rho of the wrong sign is worse than a weak one"
+
+
 def ripening(il1b, **sheet):
     """Neutrophils from early to late; Il1b rises with them or not."""
     return [

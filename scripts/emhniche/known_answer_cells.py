@@ -77,20 +77,24 @@ def detected(check: Check, evidence: Evidence) -> tuple[bool, str]:
 
 
 def ordered(check: Check, evidence: Evidence) -> tuple[bool, str]:
-    """Ask whether a gene follows the published order of groups (Spearman), in each library."""
+    """Ask whether each gene follows the published order of groups (Spearman), in each library.
+
+    The gene that follows it least answers for the library.
+    """
     genes, order = check.many("genes"), check.many("order")
     evidence.require(genes)
     groups = evidence.groups(check)
+    rising = "rho_at_least" in check.settings
+    bound = check.number("rho_at_least" if rising else "rho_at_most")
+    worst = min if rising else max
     rhos = {}
     for library in evidence.libraries:
         levels = evidence.logcpm(library, groups)
         held = [group for group in order if group in levels.index]
         if len(held) >= 4:
-            rhos[library] = min(
-                (_spearman(range(len(held)), levels.loc[held, gene]) for gene in genes), key=abs
+            rhos[library] = worst(
+                _spearman(range(len(held)), levels.loc[held, gene]) for gene in genes
             )
-    rising = "rho_at_least" in check.settings
-    bound = check.number("rho_at_least" if rising else "rho_at_most")
     seen = {name: rho >= bound if rising else rho <= bound for name, rho in rhos.items()}
     nothing = f"no library has {MIN_CELLS} cells of four of {', '.join(order)}"
     what = f"{' and '.join(genes)} along {' < '.join(order)}: rho {_span(rhos)}"
