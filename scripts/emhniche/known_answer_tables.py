@@ -12,8 +12,16 @@ from emhniche.resources import load_signatures
 ALPHA = 0.05
 
 
+_FEW_COUNTS = "counts in all cells"
+"""What the reasons of ``niche/production.tsv`` hold where counts, not cells, are too few."""
+
+
 def too_few_counts(check: Check, evidence: Evidence) -> tuple[bool, str]:
-    """Ask whether every row of each gene is not testable, and none has a number."""
+    """Ask whether every row of each gene says that counts are too few, and none has a number.
+
+    A gene that a dataset does not measure has no counts to be few, and rows of too few cells say
+    nothing of counts.
+    """
     genes = check.many("genes")
     table = evidence.tables["production"]
     table = table[table["gene"].isin(genes)]
@@ -24,9 +32,15 @@ def too_few_counts(check: Check, evidence: Evidence) -> tuple[bool, str]:
         raise Cannot(f"production.tsv has no row of {', '.join(absent or genes)}")
     silent = (table["status"] == "not_testable") & table["logcpm"].isna()
     spoken = sorted(set(table.loc[~silent, "gene"]))
-    seen = f"; {', '.join(spoken)} has a number" if spoken else ""
-    rows = f"{int(silent.sum())} of {len(table)} rows of {', '.join(genes)} are not_testable"
-    return not spoken, f"{rows}, none of them zero{seen}"
+    few = table["reason"].fillna("").astype(str).str.contains(_FEW_COUNTS, regex=False)
+    rows = f"{int((silent & few).sum())} of {len(table)} rows of {', '.join(genes)}"
+    if spoken:
+        return False, f"{rows} have too few counts; {', '.join(spoken)} has a number"
+    evidence.require(genes)
+    if not few.all():
+        other = table.loc[~few, ["gene", "reason"]].iloc[0]
+        raise Cannot(f"{rows} tell of counts; of {other['gene']}: {other['reason']}")
+    return True, f"{rows} have too few counts, and none is given as zero"
 
 
 def excess(check: Check, evidence: Evidence) -> tuple[bool, str]:
