@@ -322,39 +322,87 @@ def test_silence_is_read_off_the_table_as_production_writes_it(tmp_path, counts,
     assert ask(tmp_path, *SILENCE, tables={"production": table})["status"] == status
 
 
-def gates(**tissues):
-    """Return gates of one signature: tissue -> p."""
+def gates(lineage="neutrophil", **tissues):
+    """Return gates of one signature: tissue -> q; each p by itself would be small."""
     rows = [
-        {"dataset": "d", "signature": "X", "lineage": "neutrophil", "tissue": tissue, "p": p}
-        for tissue, p in tissues.items()
+        {"dataset": "d", "signature": "X", "lineage": lineage, "tissue": tissue, "q": q}
+        for tissue, q in tissues.items()
     ]
-    return {"gates": pd.DataFrame(rows).assign(excess=0.1, reason="too few donors")}
+    table = pd.DataFrame(rows).assign(effect=0.1, reason="too few donors")
+    return {"gates": table.assign(p=table["q"] * 0 + 0.001)}
 
 
 def test_gates_answer_for_the_myeloid_claims(tmp_path):
-    asked = ("excess", "signatures=X", group("B", {}))
+    asked = ("excess", "signatures=X; lineage=neutrophil", group("B", {}))
     assert ask(tmp_path, *asked, tables=gates(spleen=0.01))["status"] == "pass"
     assert ask(tmp_path, *asked, tables=gates(spleen=0.4))["status"] == "fail"
     assert ask(tmp_path, *asked, tables=gates(spleen=np.nan))["status"] == "not_testable"
     only = "signature=X; lineage=neutrophil; present=tumour; absent=spleen"
     asked = ("restricted", only, group("B", {}))
     assert ask(tmp_path, *asked, tables=gates(spleen=0.5, tumour=0.01))["status"] == "pass"
+    assert ask(tmp_path, *asked, tables=gates(spleen=0.5, tumour=0.2))["status"] == "fail"
     assert ask(tmp_path, *asked, tables=gates(spleen=0.01, tumour=0.01))["status"] == "fail"
     assert ask(tmp_path, *asked, tables=gates(spleen=0.01))["status"] == "not_testable"
 
 
-def test_only_a_tested_contrast_answers(tmp_path):
-    row = {"contrast": "c", "gene": "Tnf", "cell_type": "HSPC", "level": "lineage"}
-    row |= {"status": "tested", "effect": 1.2, "p": 0.01, "reason": ""}
-    asked = ("tested_up", "genes=Tnf; cell_type=HSPC; level=lineage", group("B", {}))
-    for change, status in (
+def test_the_lowest_of_many_chances_is_no_excess(tmp_path):
+    tissues = {f"t{i}": 0.8 for i in range(20)}
+    luck = gates(**tissues)["gates"].assign(p=np.r_[0.04, np.linspace(0.1, 0.9, 19)])
+    asked = ("excess", "signatures=X; lineage=neutrophil", group("B", {}))
+    assert ask(tmp_path, *asked, tables={"gates": luck})["status"] == "fail"
+
+
+def test_a_gate_of_another_lineage_does_not_answer(tmp_path):
+    other = gates(lineage="monocyte_macrophage", spleen=0.001)
+    asked = ("excess", "signatures=X; lineage=neutrophil", group("B", {}))
+    found = ask(tmp_path, *asked, tables=other)
+    assert found["status"] == "not_testable"
+    assert found["observed"] == "the run has no gate of X in neutrophil"
+    with pytest.raises(InputError, match=r"settings lack lineage; kind excess needs it"):
+        ask(tmp_path, "excess", "signatures=X", group("B", {}), tables=other)
+
+
+UP = ("tested_up", "contrast=c; genes=Tnf; cell_type=HSPC; level=lineage", group("B", {}))
+RISEN = {"contrast": "c", "gene": "Tnf", "cell_type": "HSPC", "level": "lineage"}
+RISEN |= {"status": "tested", "effect": 1.2, "p": 0.001, "q": 0.01, "reason": ""}
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
         ({}, "pass"),
         ({"effect": -1.2}, "fail"),
-        ({"p": 0.3}, "fail"),
-        ({"status": "effect_only", "p": np.nan, "reason": "one donor"}, "not_testable"),
+        ({"q": 0.3}, "fail"),
+        ({"status": "effect_only", "p": np.nan, "q": np.nan}, "not_testable"),
+    ],
+)
+def test_only_a_tested_contrast_answers(tmp_path, change, status):
+    table = {"contrasts": pd.DataFrame([RISEN | change])}
+    assert ask(tmp_path, *UP, tables=table)["status"] == status
+
+
+def test_a_contrast_of_other_data_does_not_answer(tmp_path):
+    other = RISEN | {"contrast": "liver_vs_marrow"}
+    found = ask(tmp_path, *UP, tables={"contrasts": pd.DataFrame([other])})
+    assert found["status"] == "not_testable"
+    assert found["observed"] == "the run has no contrast c; it has liver_vs_marrow"
+    level = RISEN | {"effect": 0.1, "p": 0.6, "q": 0.8}
+    found = ask(tmp_path, *UP, tables={"contrasts": pd.DataFrame([other, level])})
+    assert found["status"] == "fail", "the other contrast's q is lower, and not asked"
+    unnamed = UP[1].removeprefix("contrast=c; ")
+    with pytest.raises(InputError, match=r"settings lack contrast; kind tested_up needs it"):
+        ask(tmp_path, UP[0], unnamed, UP[2])
+
+
+def test_every_gene_of_the_claim_must_be_up(tmp_path):
+    both = UP[1].replace("Tnf", "Tnf,Il1b")
+    for change, status in (
+        ({}, "pass"),
+        ({"q": 0.5}, "fail"),
+        ({"status": "not_testable", "q": np.nan}, "not_testable"),
     ):
-        table = {"contrasts": pd.DataFrame([row | change])}
-        assert ask(tmp_path, *asked, tables=table)["status"] == status
+        table = pd.DataFrame([RISEN, RISEN | {"gene": "Il1b"} | change])
+        assert ask(tmp_path, UP[0], both, UP[2], tables={"contrasts": table})["status"] == status
 
 
 def test_infection_is_reported_raw_and_residual(tmp_path):
