@@ -9,10 +9,14 @@ import pytest
 from scipy import sparse
 
 from emhniche import known_answer_settings
+from emhniche.ambient import flag_groups
 from emhniche.errors import InputError
 from emhniche.io import read_table, write_table
 from emhniche.known_answer_rows import load_checks
 from emhniche.known_answers import KINDS, GeneTables, check_known_answers, main, readable
+from emhniche.production import describe_production
+from emhniche.pseudobulk import sum_cells
+from niche_cohort import cohort, library, panel_of
 
 ROOT = Path(__file__).resolve().parents[1]
 ANSWERS = ROOT / "resources" / "known_answers.tsv"
@@ -20,15 +24,17 @@ GENES = GeneTables(str(ROOT / "resources" / "signatures.tsv"), "mouse")
 HUMAN = GeneTables(GENES.signatures, "human")
 MARKERS = ["Cxcl12", "Kitl", "Spic", "Vcam1", "Cxcr2", "Mki67", "Cxcr4", "Il1b", "Wfdc17"]
 NEUTROPHIL = ["Camp", "Ngp", "Ltf", "Retnlg", "Sell", "Csf3r", "Clec4e", "Junb", "Ctsd", "Arg2"]
-HUMAN_GENES = ["CD8A", "CD34", "CD3D", "MKI67", "TOP2A", "PCNA", "MCM5"]
-GENE_NAMES = [*MARKERS, *NEUTROPHIL, *HUMAN_GENES, "Filler"]
+RIPENESS = ["Chil3", "Cebpe", "Prr13", "S100a6"]
+HUMAN_GENES = ["CD8A", "CD34", "CD3D", "MKI67", "TOP2A", "PCNA", "MCM5", "TYMS", "CDK1"]
+SILENT = ["Csf3", "Lif"]
+GENE_NAMES = [*MARKERS, *NEUTROPHIL, *RIPENESS, *HUMAN_GENES, *SILENT, "Filler"]
 NOTHING = {
-    "production": pd.DataFrame(columns=["dataset", "gene", "tissue", "status", "logcpm"]),
+    "production": pd.DataFrame(columns=["dataset", "gene", "tissue", "status", "logcpm", "reason"]),
     "contrasts": pd.DataFrame(
-        columns=["contrast", "gene", "cell_type", "level", "status", "effect", "p", "reason"]
+        columns=["contrast", "gene", "cell_type", "level", "status", "effect", "p", "q", "reason"]
     ),
     "gates": pd.DataFrame(
-        columns=["dataset", "signature", "lineage", "tissue", "p", "excess", "reason"]
+        columns=["dataset", "signature", "lineage", "tissue", "p", "q", "effect", "reason"]
     ),
     "calls": pd.DataFrame(columns=["cell_id", "signature", "lineage", "score", "residual"]),
 }
@@ -72,6 +78,9 @@ def ask(tmp_path, kind, settings, *groups, runs_on="d", tables=None, genes=GENES
     row |= {"check": "K.1", "kind": kind, "runs_on": runs_on, "scope": "published"}
     write_table(pd.DataFrame([{**row, "settings": settings}]), tmp_path / "answers.tsv")
     cells, annotation = cells_of(*groups)
+    measured = cells.varm["measured"].copy()
+    measured.loc[changes.get("unmeasured", [])] = False
+    cells.varm["measured"] = measured
     answers = check_known_answers(
         cells,
         annotation,
@@ -99,7 +108,7 @@ def test_the_highest_group_is_found_in_each_library(tmp_path):
     found = ask(tmp_path, "highest", LEPR, *marrow("s1"), *marrow("s2"))
     assert (found["status"], found["datasets"]) == ("pass", "d")
     assert "in 2 of 2 libraries" in found["observed"]
-    found = ask(tmp_path, "highest", LEPR, *marrow("s1"), *marrow("s2", car=BONE))
+    found = ask(tmp_path, "highest", LEPR, *marrow("s1"), *marrow("s2", car={"Cxcl12": 1}))
     assert found["status"] == "fail"
     found = ask(tmp_path, "highest", LEPR, *marrow("s1"))
     assert (found["status"], "2 are needed" in found["observed"]) == ("not_testable", True)
@@ -146,6 +155,20 @@ def test_the_order_of_stages_is_asked_with_its_sign(tmp_path):
     assert few["status"] == "not_testable"
 
 
+@pytest.mark.parametrize(
+    ("bound", "against"),
+    [("rho_at_least=0.8", (4, 3, 2, 1, 0)), ("rho_at_most=-0.7", (0, 1, 2, 3, 4))],
+)
+def test_a_gene_that_runs_strongly_against_the_order_is_not_passed_over(tmp_path, bound, against):
+    weak = [4 - place for place in against]
+    weak[0], weak[1] = weak[1], weak[0]
+    stages = [stage(i, Cxcr2=2.0 ** weak[i], Mki67=2.0 ** against[i]) for i in range(5)]
+    asked = f"by=label; order=G0,G1,G2,G3,G4; libraries=1; {bound}; genes="
+    assert ask(tmp_path, "ordered", asked + "Cxcr2", *stages)["status"] == "pass"
+    both = ask(tmp_path, "ordered", asked + "Cxcr2,Mki67", *stages)
+    assert both["status"] == "fail", "a rho of the wrong sign is worse than a weak one"
+
+
 def ripening(il1b, **sheet):
     """Neutrophils from early to late; Il1b rises with them or not."""
     return [
@@ -171,16 +194,44 @@ def test_a_gene_that_marks_the_mature_end_rises_with_maturation(tmp_path):
     assert (other["status"], other["observed"]) == ("not_testable", "no cell has lineage B")
 
 
-def test_genes_are_compared_at_like_maturation(tmp_path):
-    asked = "genes=Clec4e,Arg2,Il1b; lineage=neutrophil; tissue=spleen; early=preNeu; late=matNeu; "
-    asked += "at_least=3"
-    naive = ripening(1, arm="reference", tissue="spleen")
+def test_maturation_is_not_read_off_genes_that_are_not_measured(tmp_path):
+    found = ask(tmp_path, "matures", MATURES, *ripening(4), unmeasured=["Camp"])
+    assert found["status"] == "not_testable"
+    assert found["observed"] == "4 genes of preNeu can be used, 5 are needed"
+
+
+RISING = "genes=Clec4e,Arg2,Il1b; lineage=neutrophil; tissue=spleen; early=preNeu; late=matNeu; "
+RISING += "at_least="
+
+
+def spleens():
+    """Return naive spleens, and ill ones in which three genes are up."""
     up = {"Clec4e": 3, "Arg2": 3, "Il1b": 3}
     ill = ripening(0, arm="case", tissue="spleen", extra=up)
+    return ripening(1, arm="reference", tissue="spleen"), ill
+
+
+def test_genes_are_compared_at_like_maturation(tmp_path):
+    asked, naive, ill = RISING + "3", *spleens()
     assert ask(tmp_path, "rising", asked, *naive, *ill)["status"] == "pass"
     same = ripening(1, arm="case", tissue="spleen", extra={"Clec4e": 0.3, "Arg2": 0.3})
     assert ask(tmp_path, "rising", asked, *naive, *same)["status"] == "fail"
     assert ask(tmp_path, "rising", asked, *naive)["status"] == "not_testable"
+
+
+def test_a_gene_that_is_not_measured_has_not_stayed_level(tmp_path):
+    naive, ill = spleens()
+    found = ask(tmp_path, "rising", RISING + "3", *naive, *ill, unmeasured=["Arg2"])
+    assert found["status"] == "not_testable"
+    assert found["observed"] == "2 of 3 genes are measured, 3 are needed"
+    enough = ask(tmp_path, "rising", RISING + "2", *naive, *ill, unmeasured=["Arg2"])
+    assert enough["status"] == "pass"
+    flat = ripening(0, arm="case", tissue="spleen", extra={"Clec4e": 3, "Il1b": 0.02})
+    open_ = ask(tmp_path, "rising", RISING + "2", *naive, *flat, unmeasured=["Arg2"])
+    assert (open_["status"], "1 not measured could be up" in open_["observed"]) == (
+        "not_testable",
+        True,
+    )
 
 
 def test_a_state_that_is_next_to_absent(tmp_path):
@@ -204,6 +255,12 @@ def test_cycling_is_compared_within_matched_donors(tmp_path):
     swapped = "lineage=HSPC; sets=CellCycle_S,CellCycle_G2M; higher=spleen; lower=bone marrow"
     assert ask(tmp_path, "cycling", swapped, *pairs, genes=HUMAN)["status"] == "fail"
     assert ask(tmp_path, "cycling", asked, pairs[0], genes=HUMAN)["status"] == "not_testable"
+    blind = ["MKI67", "PCNA", "TOP2A", "MCM5", "TYMS", "CDK1"]
+    found = ask(tmp_path, "cycling", asked, *pairs, genes=HUMAN, unmeasured=blind)
+    assert found["status"] == "not_testable", (
+        "genes that are not measured do not show equal cycling"
+    )
+    assert found["observed"].startswith("0 genes of CellCycle_S and CellCycle_G2M can be used")
 
 
 def test_genes_that_exclude_each_other(tmp_path):
@@ -216,50 +273,137 @@ def test_genes_that_exclude_each_other(tmp_path):
     assert ask(tmp_path, "exclusive", asked, both, neither, genes=HUMAN)["status"] == "fail"
 
 
+SILENCE = ("too_few_counts", "genes=Csf3,Lif; tissue=spleen", group("B", {}))
+
+
+def silent(reason="0 counts in all cells, 10 are needed"):
+    """Return production of two genes without a number, for one reason."""
+    rows = pd.DataFrame({"dataset": "d", "gene": SILENT, "tissue": "spleen", "reason": reason})
+    return rows.assign(status="not_testable", logcpm=np.nan)
+
+
 def test_a_silent_gene_must_be_not_testable_and_never_zero(tmp_path):
-    rows = pd.DataFrame({"dataset": "d", "gene": ["Csf3", "Lif"], "tissue": "spleen"})
-    silent = rows.assign(status="not_testable", logcpm=np.nan)
-    asked = ("too_few_counts", "genes=Csf3,Lif; tissue=spleen", group("B", {}))
-    assert ask(tmp_path, *asked, tables={"production": silent})["status"] == "pass"
-    zero = silent.assign(logcpm=[0.0, np.nan])
-    found = ask(tmp_path, *asked, tables={"production": zero})
+    assert ask(tmp_path, *SILENCE, tables={"production": silent()})["status"] == "pass"
+    zero = silent().assign(logcpm=[0.0, np.nan])
+    found = ask(tmp_path, *SILENCE, tables={"production": zero})
     assert (found["status"], "Csf3 has a number" in found["observed"]) == ("fail", True)
-    assert ask(tmp_path, *asked)["status"] == "not_testable"
+    assert ask(tmp_path, *SILENCE)["status"] == "not_testable"
 
 
-def gates(**tissues):
-    """Return gates of one signature: tissue -> p."""
+def test_silence_for_another_reason_than_counts_shows_nothing_of_counts(tmp_path):
+    unmeasured = {"production": silent("the dataset does not measure it")}
+    found = ask(tmp_path, *SILENCE, tables=unmeasured, unmeasured=SILENT)
+    assert (found["status"], found["observed"]) == (
+        "not_testable",
+        "Csf3, Lif not measured in d",
+    )
+    one = ask(tmp_path, *SILENCE, tables={"production": silent()}, unmeasured=["Lif"])
+    assert (one["status"], one["observed"]) == ("not_testable", "Lif not measured in d")
+    rare = ask(tmp_path, *SILENCE, tables={"production": silent("3 such cells, 20 are needed")})
+    assert rare["status"] == "not_testable"
+    assert "of Csf3: 3 such cells, 20 are needed" in rare["observed"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "min_cells", "status"),
+    [(3, 20, "pass"), (30, 1000, "not_testable"), (30, 20, "fail")],
+)
+def test_silence_is_read_off_the_table_as_production_writes_it(tmp_path, counts, min_cells, status):
+    cells, annotation = cohort([library("s0", "a", "extramedullary")], seed=0, n_genes=20)
+    matrix = cells.X.tolil()
+    matrix[:, :2] = 0
+    matrix[:counts, :2] = 1
+    cells.X = matrix.tocsr()
+    panel = panel_of(["g0", "g1"])
+    bulk = sum_cells(cells, annotation, panel["gene"])
+    soup = flag_groups(bulk, panel["gene"])
+    table = describe_production(bulk, panel, soup, min_cells=min_cells, min_counts=10)
+    names = dict(zip(panel["gene"], SILENT, strict=True))
+    table = table.assign(gene=table["gene"].map(names), dataset="d", tissue="spleen")
+    assert ask(tmp_path, *SILENCE, tables={"production": table})["status"] == status
+
+
+def gates(lineage="neutrophil", **tissues):
+    """Return gates of one signature: tissue -> q; each p by itself would be small."""
     rows = [
-        {"dataset": "d", "signature": "X", "lineage": "neutrophil", "tissue": tissue, "p": p}
-        for tissue, p in tissues.items()
+        {"dataset": "d", "signature": "X", "lineage": lineage, "tissue": tissue, "q": q}
+        for tissue, q in tissues.items()
     ]
-    return {"gates": pd.DataFrame(rows).assign(excess=0.1, reason="too few donors")}
+    table = pd.DataFrame(rows).assign(effect=0.1, reason="too few donors")
+    return {"gates": table.assign(p=table["q"] * 0 + 0.001)}
 
 
 def test_gates_answer_for_the_myeloid_claims(tmp_path):
-    asked = ("excess", "signatures=X", group("B", {}))
+    asked = ("excess", "signatures=X; lineage=neutrophil", group("B", {}))
     assert ask(tmp_path, *asked, tables=gates(spleen=0.01))["status"] == "pass"
     assert ask(tmp_path, *asked, tables=gates(spleen=0.4))["status"] == "fail"
     assert ask(tmp_path, *asked, tables=gates(spleen=np.nan))["status"] == "not_testable"
     only = "signature=X; lineage=neutrophil; present=tumour; absent=spleen"
     asked = ("restricted", only, group("B", {}))
     assert ask(tmp_path, *asked, tables=gates(spleen=0.5, tumour=0.01))["status"] == "pass"
+    assert ask(tmp_path, *asked, tables=gates(spleen=0.5, tumour=0.2))["status"] == "fail"
     assert ask(tmp_path, *asked, tables=gates(spleen=0.01, tumour=0.01))["status"] == "fail"
     assert ask(tmp_path, *asked, tables=gates(spleen=0.01))["status"] == "not_testable"
 
 
-def test_only_a_tested_contrast_answers(tmp_path):
-    row = {"contrast": "c", "gene": "Tnf", "cell_type": "HSPC", "level": "lineage"}
-    row |= {"status": "tested", "effect": 1.2, "p": 0.01, "reason": ""}
-    asked = ("tested_up", "genes=Tnf; cell_type=HSPC; level=lineage", group("B", {}))
-    for change, status in (
+def test_the_lowest_of_many_chances_is_no_excess(tmp_path):
+    tissues = {f"t{i}": 0.8 for i in range(20)}
+    luck = gates(**tissues)["gates"].assign(p=np.r_[0.04, np.linspace(0.1, 0.9, 19)])
+    asked = ("excess", "signatures=X; lineage=neutrophil", group("B", {}))
+    assert ask(tmp_path, *asked, tables={"gates": luck})["status"] == "fail"
+
+
+def test_a_gate_of_another_lineage_does_not_answer(tmp_path):
+    other = gates(lineage="monocyte_macrophage", spleen=0.001)
+    asked = ("excess", "signatures=X; lineage=neutrophil", group("B", {}))
+    found = ask(tmp_path, *asked, tables=other)
+    assert found["status"] == "not_testable"
+    assert found["observed"] == "the run has no gate of X in neutrophil"
+    with pytest.raises(InputError, match=r"settings lack lineage; kind excess needs signatures, lineage"):
+        ask(tmp_path, "excess", "signatures=X", group("B", {}), tables=other)
+
+
+UP = ("tested_up", "contrast=c; genes=Tnf; cell_type=HSPC; level=lineage", group("B", {}))
+RISEN = {"contrast": "c", "gene": "Tnf", "cell_type": "HSPC", "level": "lineage"}
+RISEN |= {"status": "tested", "effect": 1.2, "p": 0.001, "q": 0.01, "reason": ""}
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
         ({}, "pass"),
         ({"effect": -1.2}, "fail"),
-        ({"p": 0.3}, "fail"),
-        ({"status": "effect_only", "p": np.nan, "reason": "one donor"}, "not_testable"),
+        ({"q": 0.3}, "fail"),
+        ({"status": "effect_only", "p": np.nan, "q": np.nan}, "not_testable"),
+    ],
+)
+def test_only_a_tested_contrast_answers(tmp_path, change, status):
+    table = {"contrasts": pd.DataFrame([RISEN | change])}
+    assert ask(tmp_path, *UP, tables=table)["status"] == status
+
+
+def test_a_contrast_of_other_data_does_not_answer(tmp_path):
+    other = RISEN | {"contrast": "liver_vs_marrow"}
+    found = ask(tmp_path, *UP, tables={"contrasts": pd.DataFrame([other])})
+    assert found["status"] == "not_testable"
+    assert found["observed"] == "the run has no contrast c; it has liver_vs_marrow"
+    level = RISEN | {"effect": 0.1, "p": 0.6, "q": 0.8}
+    found = ask(tmp_path, *UP, tables={"contrasts": pd.DataFrame([other, level])})
+    assert found["status"] == "fail", "the other contrast's q is lower, and not asked"
+    unnamed = UP[1].removeprefix("contrast=c; ")
+    with pytest.raises(InputError, match=r"settings lack contrast; kind tested_up needs contrast"):
+        ask(tmp_path, UP[0], unnamed, UP[2])
+
+
+def test_every_gene_of_the_claim_must_be_up(tmp_path):
+    both = UP[1].replace("Tnf", "Tnf,Il1b")
+    for change, status in (
+        ({}, "pass"),
+        ({"q": 0.5}, "fail"),
+        ({"status": "not_testable", "q": np.nan}, "not_testable"),
     ):
-        table = {"contrasts": pd.DataFrame([row | change])}
-        assert ask(tmp_path, *asked, tables=table)["status"] == status
+        table = pd.DataFrame([RISEN, RISEN | {"gene": "Il1b"} | change])
+        assert ask(tmp_path, UP[0], both, UP[2], tables={"contrasts": table})["status"] == status
 
 
 def test_infection_is_reported_raw_and_residual(tmp_path):
@@ -371,7 +515,7 @@ RISING = "genes=A,B; early=x; late=y; at_least=2"
         ("rare", "by=label; group=T; libraries=1; below=1; arm=ill", "arm is 'ill'; it would be"),
         ("exclusive", "genes=A,B,C; without=D", "genes is 'A,B,C'; it would be 2 names"),
         ("cycling", "sets=S; higher=spleen; lower=spleen", "higher and lower are both 'spleen'"),
-        ("tested_up", "genes=A; cell_type=B; level=cell", "level is 'cell'; it would be one of"),
+        ("tested_up", "contrast=c; genes=A; cell_type=B; level=cell", "level is 'cell'; it would be one of"),
         ("raw_rise", "signature=X,Y; lineage=B", "signature is 'X,Y'; it would be one name"),
     ],
 )
@@ -415,3 +559,27 @@ def test_the_terminal_shows_what_failed(tmp_path, capsys, monkeypatch):
     (tmp_path / "other.yaml").write_text("run: other\n", encoding="utf-8")
     assert main(["other.yaml"]) == 1
     assert "make known-answers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "mine.yaml: no such file"),
+        ("samples: s.tsv\n", "mine.yaml: run: missing"),
+        ("", "mine.yaml: run: missing"),
+        ("run: [a]\n", "mine.yaml: run: missing or no text"),
+        ("- run\n", "mine.yaml: run: missing"),
+        ("run: [a\n", "mine.yaml: not YAML"),
+    ],
+)
+def test_a_configuration_that_cannot_be_read_is_one_line(
+    tmp_path, capsys, monkeypatch, text, message
+):
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        Path("mine.yaml").write_text(text, encoding="utf-8")
+    assert main(["mine.yaml"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"error: {message}")
+    assert said.err.count("\n") == 1

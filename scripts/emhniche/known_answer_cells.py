@@ -4,7 +4,7 @@ Libraries are witnesses: a rule is asked of each of them, and a claim holds wher
 agree. No rule here is a test; there is no p-value.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from emhniche.known_answer_evidence import (
 )
 from emhniche.known_answer_rows import Check
 from emhniche.known_answer_settings import MIN_ORDERED
+from emhniche.signature_genes import MIN_GENES
 
 _BINS = 3
 """Bins of maturation in which two conditions are compared."""
@@ -78,20 +79,24 @@ def detected(check: Check, evidence: Evidence) -> tuple[bool, str]:
 
 
 def ordered(check: Check, evidence: Evidence) -> tuple[bool, str]:
-    """Ask whether a gene follows the published order of groups (Spearman), in each library."""
+    """Ask whether each gene follows the published order of groups (Spearman), in each library.
+
+    The gene that follows it least answers for the library.
+    """
     genes, order = check.many("genes"), check.many("order")
     evidence.require(genes)
     groups = evidence.groups(check)
+    rising = "rho_at_least" in check.settings
+    bound = check.number("rho_at_least" if rising else "rho_at_most")
+    worst = min if rising else max
     rhos = {}
     for library in evidence.libraries:
         levels = evidence.logcpm(library, groups)
         held = [group for group in order if group in levels.index]
         if len(held) >= MIN_ORDERED:
-            rhos[library] = min(
-                (_spearman(range(len(held)), levels.loc[held, gene]) for gene in genes), key=abs
+            rhos[library] = worst(
+                _spearman(range(len(held)), levels.loc[held, gene]) for gene in genes
             )
-    rising = "rho_at_least" in check.settings
-    bound = check.number("rho_at_least" if rising else "rho_at_most")
     seen = {name: rho >= bound if rising else rho <= bound for name, rho in rhos.items()}
     nothing = f"no library has {MIN_CELLS} cells of four of {', '.join(order)}"
     what = f"{' and '.join(genes)} along {' < '.join(order)}: rho {_span(rhos)}"
@@ -122,8 +127,14 @@ def matures(check: Check, evidence: Evidence) -> tuple[bool, str]:
 
 
 def rising(check: Check, evidence: Evidence) -> tuple[bool, str]:
-    """Ask whether enough genes are higher in case than in reference cells of like maturation."""
-    genes = [gene for gene in check.many("genes") if gene in evidence.counts]
+    """Ask whether enough genes are higher in case than in reference cells of like maturation.
+
+    A gene that is not measured may have risen or not: where it could decide, nothing is answered.
+    """
+    listed, needed = check.many("genes"), int(check.number("at_least"))
+    genes = evidence.held(listed)
+    if len(genes) < needed:
+        raise Cannot(f"{len(genes)} of {len(listed)} genes are measured, {needed} are needed")
     evidence = evidence.only(check, "lineage", "tissue")
     arm = evidence.obs["arm"].astype(str)
     if not {"case", "reference"} <= set(arm):
@@ -143,8 +154,11 @@ def rising(check: Check, evidence: Evidence) -> tuple[bool, str]:
     if not changes:
         raise Cannot(f"no bin of maturation has {MIN_CELLS} cells of both arms")
     up = int((pd.concat(changes, axis=1).mean(axis=1) > 0).sum())
-    needed, listed = int(check.number("at_least")), len(check.many("genes"))
-    return up >= needed, f"{up} of {listed} genes are up at like maturation, {needed} are needed"
+    seen = f"{up} of {len(genes)} measured genes are up at like maturation, {needed} are needed"
+    unknown = len(listed) - len(genes)
+    if up < needed <= up + unknown:
+        raise Cannot(f"{seen}, and {unknown} not measured could be up")
+    return up >= needed, seen
 
 
 def rare(check: Check, evidence: Evidence) -> tuple[bool, str]:
@@ -163,8 +177,7 @@ def rare(check: Check, evidence: Evidence) -> tuple[bool, str]:
 def cycling(check: Check, evidence: Evidence) -> tuple[bool, str]:
     """Ask whether a lineage cycles more in one tissue than in another, in each matched donor."""
     here = evidence.only(check, "lineage")
-    genes = [gene for name in check.many("sets") for gene in set_genes(here.signatures, name)]
-    held = [gene for gene in dict.fromkeys(genes) if gene in here.counts]
+    held = _set_genes(here, check.many("sets"))
     known = here.obs["donor_known"].astype(bool)
     donor = here.obs["donor"].astype(str)[known]
     keys = [donor, here.obs["tissue"].astype(str)[known]]
@@ -201,13 +214,20 @@ def _maturation(check: Check, evidence: Evidence) -> np.ndarray:
     """Return each cell's share of counts in late genes minus that in early ones, as ranks."""
     sides = []
     for side in ("late", "early"):
-        genes = [gene for name in check.many(side) for gene in set_genes(evidence.signatures, name)]
-        kept = [g for g in genes if g in evidence.counts and g not in check.many("genes")]
-        if not kept:
-            raise Cannot(f"no gene of {check.one(side)} is measured")
+        kept = _set_genes(evidence, check.many(side), without=check.many("genes"))
         share = evidence.counts[kept].sum(axis=1) / evidence.obs["n_counts"].astype(float)
         sides.append(share.rank(pct=True).to_numpy())
     return sides[0] - sides[1]
+
+
+def _set_genes(evidence: Evidence, names: list[str], without: Collection[str] = ()) -> list[str]:
+    """Return the measured genes of some signatures; too few of them cannot stand for the sets."""
+    listed = [gene for name in names for gene in set_genes(evidence.signatures, name)]
+    held = evidence.held([gene for gene in listed if gene not in without])
+    if len(held) < MIN_GENES:
+        what = f"{len(held)} genes of {' and '.join(names)} can be used"
+        raise Cannot(f"{what}, {MIN_GENES} are needed")
+    return held
 
 
 def _tally(check: Check, seen: Mapping[str, bool], nothing: str, what: str) -> tuple[bool, str]:

@@ -89,10 +89,16 @@ class Evidence:
 
     def require(self, genes: Sequence[str]) -> None:
         """Raise :class:`Cannot` where a dataset does not measure a gene."""
-        held = self.measured.reindex(list(genes), fill_value=False)
-        absent = [str(gene) for gene in held.index[~held.all(axis=1)]]
+        held = self.held(genes)
+        absent = [gene for gene in dict.fromkeys(genes) if gene not in held]
         if absent:
-            raise Cannot(f"{', '.join(absent)} not measured in {', '.join(held.columns)}")
+            raise Cannot(f"{', '.join(absent)} not measured in {', '.join(self.measured.columns)}")
+
+    def held(self, genes: Sequence[str]) -> list[str]:
+        """Return those of some genes that every dataset measures; of others no 0 is a count."""
+        unique = list(dict.fromkeys(genes))
+        everywhere = self.measured.reindex(unique, fill_value=False).all(axis=1)
+        return [gene for gene in unique if everywhere[gene]]
 
     def groups(self, check: Check) -> pd.Series:
         """Return the group of each cell: ``by`` a column, some lineages (``whole``) as one group.

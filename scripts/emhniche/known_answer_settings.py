@@ -184,11 +184,13 @@ KINDS: Mapping[str, Kind] = {
         {"genes": _list(2, 2), "without": _name}, {"lineage": _lineages, "tissue": _names}
     ),
     "too_few_counts": Kind({"genes": _names}, {"tissue": _names}),
-    "excess": Kind({"signatures": _names}),
+    "excess": Kind({"signatures": _names, "lineage": _lineages}),
     "restricted": Kind(
         {"signature": _name, "lineage": _lineage, "present": _name, "absent": _name}
     ),
-    "tested_up": Kind({"genes": _names, "cell_type": _text, "level": _among(LEVELS)}),
+    "tested_up": Kind(
+        {"contrast": _name, "genes": _names, "cell_type": _text, "level": _among(LEVELS)}
+    ),
     "raw_rise": Kind({"signature": _name, "lineage": _lineage}),
     "refused": Kind({"human_only": _names, "mouse_only": _names}),
 }

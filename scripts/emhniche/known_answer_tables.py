@@ -13,8 +13,16 @@ from emhniche.resources import load_signatures
 ALPHA = 0.05
 
 
+_FEW_COUNTS = "counts in all cells"
+"""What the reasons of ``niche/production.tsv`` hold where counts, not cells, are too few."""
+
+
 def too_few_counts(check: Check, evidence: Evidence) -> tuple[bool, str]:
-    """Ask whether every row of each gene is not testable, and none has a number."""
+    """Ask whether every row of each gene says that counts are too few, and none has a number.
+
+    A gene that a dataset does not measure has no counts to be few, and rows of too few cells say
+    nothing of counts.
+    """
     genes = check.many("genes")
     table = evidence.tables["production"]
     table = table[table["gene"].isin(genes)]
@@ -25,54 +33,76 @@ def too_few_counts(check: Check, evidence: Evidence) -> tuple[bool, str]:
         raise Cannot(f"production.tsv has no row of {', '.join(absent or genes)}")
     silent = (table["status"] == "not_testable") & table["logcpm"].isna()
     spoken = sorted(set(table.loc[~silent, "gene"]))
-    seen = f"; {', '.join(spoken)} has a number" if spoken else ""
-    rows = f"{int(silent.sum())} of {len(table)} rows of {', '.join(genes)} are not_testable"
-    return not spoken, f"{rows}, none of them zero{seen}"
+    few = table["reason"].fillna("").astype(str).str.contains(_FEW_COUNTS, regex=False)
+    rows = f"{int((silent & few).sum())} of {len(table)} rows of {', '.join(genes)}"
+    if spoken:
+        return False, f"{rows} have too few counts; {', '.join(spoken)} has a number"
+    evidence.require(genes)
+    if not few.all():
+        other = table.loc[~few, ["gene", "reason"]].iloc[0]
+        raise Cannot(f"{rows} tell of counts; of {other['gene']}: {other['reason']}")
+    return True, f"{rows} have too few counts, and none is given as zero"
 
 
 def excess(check: Check, evidence: Evidence) -> tuple[bool, str]:
-    """Ask whether case donors hold more cells above the reference range, at like maturation."""
-    gates = _gates(evidence, check.many("signatures"))
-    tested = gates[gates["p"].notna()]
+    """Ask whether case donors hold more cells above the reference range, at like maturation.
+
+    One of the gates of these lineages and signatures is enough; q is adjusted over all of the run.
+    """
+    gates = _gates(evidence, check.many("signatures"), check.many("lineage"))
+    tested = gates[gates["q"].notna()]
     if tested.empty:
         raise Cannot(f"no gate is tested: {gates['reason'].iloc[0]}")
-    best = tested.loc[tested["p"].idxmin()]
-    seen = (
-        f"{best['signature']} in {best['tissue']}: excess {best['excess']:.3f}, p {best['p']:.2g}"
-    )
-    return bool(best["excess"] > 0 and best["p"] <= ALPHA), f"{seen} (lowest p of {len(tested)})"
+    best = tested.loc[tested["q"].idxmin()]
+    where = f"{best['signature']} in {best['lineage']} of {best['tissue']}"
+    seen = f"{where}: effect {best['effect']:.3f}, q {best['q']:.2g} (lowest q of {len(tested)})"
+    return bool(best["effect"] > 0 and best["q"] <= ALPHA), seen
 
 
 def restricted(check: Check, evidence: Evidence) -> tuple[bool, str]:
     """Ask whether a state is found in one tissue of case donors and not in another."""
-    gates = _gates(evidence, [check.one("signature")])
-    gates = gates[gates["lineage"] == check.one("lineage")]
-    found = {}
+    gates = _gates(evidence, [check.one("signature")], [check.one("lineage")])
+    found, lowest = {}, {}
     for side in ("present", "absent"):
-        tested = gates[(gates["tissue"] == check.one(side)) & gates["p"].notna()]
+        tested = gates[(gates["tissue"] == check.one(side)) & gates["q"].notna()]
         if tested.empty:
             raise Cannot(f"no gate of {check.one('signature')} is tested in {check.one(side)}")
-        found[side] = bool((tested["p"] <= ALPHA).any())
+        lowest[side] = tested["q"].min()
+        found[side] = bool(lowest[side] <= ALPHA)
     words = {True: "found", False: "not found"}
-    seen = " and ".join(f"{words[found[side]]} in {check.one(side)}" for side in found)
+    seen = " and ".join(
+        f"{words[found[side]]} in {check.one(side)} (q {lowest[side]:.2g})" for side in found
+    )
     return found["present"] and not found["absent"], f"{check.one('signature')} {seen}"
 
 
 def tested_up(check: Check, evidence: Evidence) -> tuple[bool, str]:
-    """Ask whether a gene is called up between donors, in a tested contrast."""
-    table = evidence.tables["contrasts"]
+    """Ask whether each gene is called up between donors, in the contrast that the row names.
+
+    The table of contrasts names no dataset, so the contrast's name must stand for it.
+    """
+    table, genes, name = evidence.tables["contrasts"], check.many("genes"), check.one("contrast")
+    if name not in set(table["contrast"]):
+        given = ", ".join(sorted(set(table["contrast"].astype(str)))) or "none"
+        raise Cannot(f"the run has no contrast {name}; it has {given}")
     rows = table[
-        table["gene"].isin(check.many("genes"))
+        (table["contrast"] == name)
+        & table["gene"].isin(genes)
         & (table["cell_type"] == check.one("cell_type"))
         & (table["level"] == check.one("level"))
     ]
-    tested = rows[rows["status"] == "tested"]
-    if tested.empty:
-        reasons = rows["reason"].dropna()
-        raise Cannot(f"no contrast tests it{': ' + reasons.iloc[0] if len(reasons) else ''}")
-    row = tested.loc[tested["p"].idxmin()]
-    seen = f"{row['contrast']}: log2 fold change {row['effect']:.2f}, p {row['p']:.2g}"
-    return bool(row["effect"] > 0 and row["p"] <= ALPHA), seen
+    tested = rows[(rows["status"] == "tested") & rows["q"].notna()]
+    silent = [gene for gene in genes if gene not in set(tested["gene"])]
+    if silent:
+        reasons = rows.loc[rows["gene"].isin(silent), "reason"].dropna()
+        why = f": {reasons.iloc[0]}" if len(reasons) else ""
+        raise Cannot(f"{name} does not test {', '.join(silent)} in {check.one('cell_type')}{why}")
+    up = (tested["effect"] > 0) & (tested["q"] <= ALPHA)
+    seen = "; ".join(
+        f"{row.gene} log2 fold change {row.effect:.2f}, q {row.q:.2g}"
+        for row in tested.itertuples()
+    )
+    return bool(up.all()), f"{name}: {seen}"
 
 
 def raw_rise(check: Check, evidence: Evidence) -> tuple[bool, str]:
@@ -131,12 +161,12 @@ def _accepts(path: str, species: str, gene: str) -> bool:
     return True
 
 
-def _gates(evidence: Evidence, signatures: list[str]) -> pd.DataFrame:
-    """Return the gates of some signatures."""
+def _gates(evidence: Evidence, signatures: list[str], lineages: list[str]) -> pd.DataFrame:
+    """Return the gates of some signatures in some lineages."""
     gates = evidence.tables["gates"]
-    found = gates[gates["signature"].isin(signatures)]
+    found = gates[gates["signature"].isin(signatures) & gates["lineage"].isin(lineages)]
     if found.empty:
-        raise Cannot(f"the run has no gate of {', '.join(signatures)}")
+        raise Cannot(f"the run has no gate of {', '.join(signatures)} in {', '.join(lineages)}")
     return found
 
 

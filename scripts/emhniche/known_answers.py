@@ -19,6 +19,7 @@ import anndata as ad
 import pandas as pd
 import yaml
 
+from emhniche.errors import InputError
 from emhniche.io import read_table
 from emhniche.known_answer_cells import CELL_KINDS
 from emhniche.known_answer_evidence import Cannot, Evidence, gather
@@ -147,13 +148,30 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         print("usage: python -m emhniche.known_answers <configuration>.yaml", file=sys.stderr)
         return 2
-    run = yaml.safe_load(Path(arguments[0]).read_text(encoding="utf-8"))["run"]
-    path = Path("results") / run / "known_answers.tsv"
-    if not path.is_file():
-        print(f"error: {path}: no such file; run `make known-answers` first", file=sys.stderr)
+    try:
+        path = Path("results") / _run_name(arguments[0]) / "known_answers.tsv"
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; run `make known-answers` first")
+        print(readable(read_table(path)))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
-    print(readable(read_table(path)))
     return 0
+
+
+def _run_name(config: str) -> str:
+    """Return the name of the run that a configuration file gives."""
+    if not Path(config).is_file():
+        raise InputError(f"{config}: no such file; name a configuration file")
+    try:
+        given = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        line = " ".join(str(error).split())
+        raise InputError(f"{config}: not YAML ({line}); write `key: value` lines") from None
+    name = given.get("run") if isinstance(given, dict) else None
+    if not isinstance(name, str) or not name:
+        raise InputError(f"{config}: run: missing or no text; give the name of the run")
+    return name
 
 
 if __name__ == "__main__":
