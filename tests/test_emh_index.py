@@ -125,6 +125,37 @@ def test_a_sorted_library_has_no_frequencies():
     assert (table["steady_units"] == 3).all()
 
 
+def test_a_sorted_library_does_not_cost_a_donor_its_unsorted_one():
+    rows = spleens()
+    gated = {**rows[5], "sample": "tumour1_kit", "enrichment": "Kit+"}
+    only_hspc = {"naive": REST, "tumour": MADE}
+    plain = index_of(rows, shares=only_hspc).drop(columns=["unit"])
+    table = index_of([*rows, gated], shares=only_hspc)
+    assert "tumour1_kit" not in table.index
+    assert (table["status"] == "described").all()
+    assert table.loc["tumour1", "n_cells"] == 500
+    assert table.loc["tumour1", "emh_index"] == pytest.approx(
+        plain.loc["tumour1", "emh_index"], abs=1e-9
+    )
+
+
+def test_a_kind_that_is_all_of_the_tissue_measures_no_catch_of_cells():
+    cells, annotation, scores = made(spleens())
+    annotation["lineage"] = annotation["cell_type"] = "HSPC"
+    caught = cells.obs["arm"].eq("case").to_numpy() | (np.arange(cells.n_obs) % 10 == 0)
+    cells, annotation, scores = cells[caught].copy(), annotation[caught], scores[caught]
+    bulk = sum_cells(cells, annotation, ["g0"])
+    table = index_units(bulk, cells.obs, annotation, scores, min_cells=20, min_units=3)
+    assert (table["fraction_hspc"] == 1).all()
+    assert table[["log2_hspc", "emh_index"]].isna().all().all()
+    assert (table["status"] == "not_testable").all()
+    assert table["reason"].str.startswith("no branch has 20 cells, and 20 others beside it").all()
+    audit = audit_contrast(bulk.samples, TUMOUR, min_units=3)
+    frequency = audit_composition(bulk.samples, audit, min_units=3)
+    found = compare_index(table, [audit], [frequency], min_units=3).set_index("measure")
+    assert found.loc[["emh_index", "hspc"], ["effect", "p"]].isna().all().all()
+
+
 def test_unknown_donors_make_no_steady_state():
     rows = spleens(n_naive=0, n_tumour=2)
     for i in range(4):
@@ -149,6 +180,19 @@ def test_arms_are_compared_over_donors():
     assert table.loc["cycling_erythroid", "effect"] == pytest.approx(0.4, abs=0.1)
     assert table.loc["megakaryocyte", "status"] == "not_testable"
     assert np.isnan(table.loc["megakaryocyte", "p"])
+
+
+@pytest.mark.parametrize("other", [{"tissue": "liver"}, {"dataset": "d2"}])
+def test_which_of_a_donors_libraries_counts_is_not_left_to_their_names(other):
+    rows = spleens()
+    more = [{**row, "sample": f"a{row['sample']}", **other} for row in rows]
+    table = compared([*rows, *more])
+    assert (table["status"] == "not_testable").all()
+    assert table[["mean_test", "effect", "ci_low", "p", "q"]].isna().all().all()
+    assert table["reason"].str.contains("several tissues or datasets; give the contrast").all()
+    again = [{**row, "sample": f"a{row['sample']}"} for row in rows]
+    table = compared([*rows, *again])
+    assert table.loc["emh_index", "status"] == "tested"
 
 
 def test_without_a_difference_p_keeps_its_level():
