@@ -282,6 +282,47 @@ def test_few_donors_of_a_kind_get_no_p():
     assert np.isnan(alone["rho"])
 
 
+def test_a_donor_in_two_strata_is_one_witness():
+    rng = np.random.default_rng(0)
+    level, index = (np.tile(rng.normal(size=6), 2) for _ in range(2))
+    strata = np.repeat(["spleen", "liver"], 6)
+    twice = np.tile([f"d{i}" for i in range(6)], 2)
+    found = relate(level, index, strata, twice, seed=0)
+    assert (found["status"], found["reason"]) == (
+        "effect_only",
+        "a donor stands in several strata",
+    )
+    assert np.isnan([found["p"], found["min_attainable_p"]]).all()
+    assert np.isfinite(found["rho"])
+    own = relate(level, index, strata, np.array([f"d{i}" for i in range(12)]), seed=0)
+    assert own["status"] == "tested"
+    # alone in its tissue a library is not ranked, so it is no second witness
+    alone = relate(level[:7], index[:7], strata[:7], twice[:7], seed=0)
+    assert alone["status"] == "tested"
+
+
+def ranked(rows: list[dict]) -> pd.DataFrame:
+    """Rank one axis over units with an index drawn at random, a unit a library."""
+    cells, annotation = cohort(rows, seed=0, n_genes=40, n_cells=30, lineages=("stroma", "B"))
+    names = [row["sample"] for row in rows]
+    index = pd.DataFrame({"unit": names, "samples": names, "status": "described"})
+    index["emh_index"] = np.random.default_rng(0).normal(size=len(rows))
+    bulk = sum_cells(cells, annotation, ["g0"])
+    ambient = flag_groups(bulk, ["g0"])
+    return rank_axes(bulk, index, panel_of(["g0"]), ambient, min_cells=20, min_counts=10, seed=0)
+
+
+def test_donors_with_two_tissues_get_no_p_from_the_ranking():
+    rows = spleens(5, 5)
+    livers = [{**row, "sample": f"l{row['sample']}", "tissue": "liver"} for row in rows]
+    assert set(ranked(rows)["status"]) == {"tested"}
+    table = ranked([*rows, *livers])
+    assert set(table["status"]) == {"effect_only"}
+    assert set(table["reason"]) == {"a donor stands in several strata"}
+    others = [{**row, "donor": row["sample"]} for row in livers]
+    assert set(ranked([*rows, *others])["status"]) == {"tested"}
+
+
 def test_an_axis_that_follows_the_index_is_ranked_first():
     rows = spleens(6, 6)
     cells, annotation = cohort(rows, seed=0, n_genes=60, n_cells=60, lineages=("stroma", "B"))
