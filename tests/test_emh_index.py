@@ -125,6 +125,37 @@ def test_a_sorted_library_has_no_frequencies():
     assert (table["steady_units"] == 3).all()
 
 
+def test_a_sorted_library_does_not_cost_a_donor_its_unsorted_one():
+    rows = spleens()
+    gated = {**rows[5], "sample": "tumour1_kit", "enrichment": "Kit+"}
+    only_hspc = {"naive": REST, "tumour": MADE}
+    plain = index_of(rows, shares=only_hspc).drop(columns=["unit"])
+    table = index_of([*rows, gated], shares=only_hspc)
+    assert "tumour1_kit" not in table.index
+    assert (table["status"] == "described").all()
+    assert table.loc["tumour1", "n_cells"] == 500
+    assert table.loc["tumour1", "emh_index"] == pytest.approx(
+        plain.loc["tumour1", "emh_index"], abs=1e-9
+    )
+
+
+def test_a_kind_that_is_all_of_the_tissue_measures_no_catch_of_cells():
+    cells, annotation, scores = made(spleens())
+    annotation["lineage"] = annotation["cell_type"] = "HSPC"
+    caught = cells.obs["arm"].eq("case").to_numpy() | (np.arange(cells.n_obs) % 10 == 0)
+    cells, annotation, scores = cells[caught].copy(), annotation[caught], scores[caught]
+    bulk = sum_cells(cells, annotation, ["g0"])
+    table = index_units(bulk, cells.obs, annotation, scores, min_cells=20, min_units=3)
+    assert (table["fraction_hspc"] == 1).all()
+    assert table[["log2_hspc", "emh_index"]].isna().all().all()
+    assert (table["status"] == "not_testable").all()
+    assert table["reason"].str.startswith("no branch has 20 cells, and 20 others beside it").all()
+    audit = audit_contrast(bulk.samples, TUMOUR, min_units=3)
+    frequency = audit_composition(bulk.samples, audit, min_units=3)
+    found = compare_index(table, [audit], [frequency], min_units=3).set_index("measure")
+    assert found.loc[["emh_index", "hspc"], ["effect", "p"]].isna().all().all()
+
+
 def test_unknown_donors_make_no_steady_state():
     rows = spleens(n_naive=0, n_tumour=2)
     for i in range(4):
@@ -149,6 +180,19 @@ def test_arms_are_compared_over_donors():
     assert table.loc["cycling_erythroid", "effect"] == pytest.approx(0.4, abs=0.1)
     assert table.loc["megakaryocyte", "status"] == "not_testable"
     assert np.isnan(table.loc["megakaryocyte", "p"])
+
+
+@pytest.mark.parametrize("other", [{"tissue": "liver"}, {"dataset": "d2"}])
+def test_which_of_a_donors_libraries_counts_is_not_left_to_their_names(other):
+    rows = spleens()
+    more = [{**row, "sample": f"a{row['sample']}", **other} for row in rows]
+    table = compared([*rows, *more])
+    assert (table["status"] == "not_testable").all()
+    assert table[["mean_test", "effect", "ci_low", "p", "q"]].isna().all().all()
+    assert table["reason"].str.contains("several tissues or datasets; give the contrast").all()
+    again = [{**row, "sample": f"a{row['sample']}"} for row in rows]
+    table = compared([*rows, *again])
+    assert table.loc["emh_index", "status"] == "tested"
 
 
 def test_without_a_difference_p_keeps_its_level():
@@ -236,6 +280,47 @@ def test_few_donors_of_a_kind_get_no_p():
     alone = relate(np.arange(3.0), np.arange(3.0), np.array(["a", "b", "c"]), seed=0)
     assert alone["status"] == "not_testable"
     assert np.isnan(alone["rho"])
+
+
+def test_a_donor_in_two_strata_is_one_witness():
+    rng = np.random.default_rng(0)
+    level, index = (np.tile(rng.normal(size=6), 2) for _ in range(2))
+    strata = np.repeat(["spleen", "liver"], 6)
+    twice = np.tile([f"d{i}" for i in range(6)], 2)
+    found = relate(level, index, strata, twice, seed=0)
+    assert (found["status"], found["reason"]) == (
+        "effect_only",
+        "a donor stands in several strata",
+    )
+    assert np.isnan([found["p"], found["min_attainable_p"]]).all()
+    assert np.isfinite(found["rho"])
+    own = relate(level, index, strata, np.array([f"d{i}" for i in range(12)]), seed=0)
+    assert own["status"] == "tested"
+    # alone in its tissue a library is not ranked, so it is no second witness
+    alone = relate(level[:7], index[:7], strata[:7], twice[:7], seed=0)
+    assert alone["status"] == "tested"
+
+
+def ranked(rows: list[dict]) -> pd.DataFrame:
+    """Rank one axis over units with an index drawn at random, a unit a library."""
+    cells, annotation = cohort(rows, seed=0, n_genes=40, n_cells=30, lineages=("stroma", "B"))
+    names = [row["sample"] for row in rows]
+    index = pd.DataFrame({"unit": names, "samples": names, "status": "described"})
+    index["emh_index"] = np.random.default_rng(0).normal(size=len(rows))
+    bulk = sum_cells(cells, annotation, ["g0"])
+    ambient = flag_groups(bulk, ["g0"])
+    return rank_axes(bulk, index, panel_of(["g0"]), ambient, min_cells=20, min_counts=10, seed=0)
+
+
+def test_donors_with_two_tissues_get_no_p_from_the_ranking():
+    rows = spleens(5, 5)
+    livers = [{**row, "sample": f"l{row['sample']}", "tissue": "liver"} for row in rows]
+    assert set(ranked(rows)["status"]) == {"tested"}
+    table = ranked([*rows, *livers])
+    assert set(table["status"]) == {"effect_only"}
+    assert set(table["reason"]) == {"a donor stands in several strata"}
+    others = [{**row, "donor": row["sample"]} for row in livers]
+    assert set(ranked([*rows, *others])["status"]) == {"tested"}
 
 
 def test_an_axis_that_follows_the_index_is_ranked_first():

@@ -359,7 +359,9 @@ def test_a_gate_of_another_lineage_does_not_answer(tmp_path):
     found = ask(tmp_path, *asked, tables=other)
     assert found["status"] == "not_testable"
     assert found["observed"] == "the run has no gate of X in neutrophil"
-    with pytest.raises(InputError, match=r"settings lack lineage; kind excess needs signatures, lineage"):
+    with pytest.raises(
+        InputError, match=r"settings lack lineage; kind excess needs signatures, lineage"
+    ):
         ask(tmp_path, "excess", "signatures=X", group("B", {}), tables=other)
 
 
@@ -474,7 +476,7 @@ def test_a_wrong_row_is_refused(tmp_path, column, value, message):
         load_checks(tmp_path / "answers.tsv")
 
 
-RISING = "genes=A,B; early=x; late=y; at_least=2"
+TWO_RISING = "genes=A,B; early=x; late=y; at_least=2"
 
 
 @pytest.mark.parametrize(
@@ -509,13 +511,17 @@ RISING = "genes=A,B; early=x; late=y; at_least=2"
             "genes=A; by=label; order=a,b,c,d; libraries=1; rho_at_least=2",
             "rho_at_least is '2'; it would be a number from -1 to 1",
         ),
-        ("rising", RISING.replace("at_least=2", "at_least=3"), "at_least is 3, of 2 genes"),
-        ("rising", RISING + "; lineage=Tcell", "lineage is 'Tcell'; it would be some of B"),
+        ("rising", TWO_RISING.replace("at_least=2", "at_least=3"), "at_least is 3, of 2 genes"),
+        ("rising", TWO_RISING + "; lineage=Tcell", "lineage is 'Tcell'; it would be some of B"),
         ("rare", "by=label; group=T; libraries=1; below=1%", "below is '1%'; it would be a number"),
         ("rare", "by=label; group=T; libraries=1; below=1; arm=ill", "arm is 'ill'; it would be"),
         ("exclusive", "genes=A,B,C; without=D", "genes is 'A,B,C'; it would be 2 names"),
         ("cycling", "sets=S; higher=spleen; lower=spleen", "higher and lower are both 'spleen'"),
-        ("tested_up", "contrast=c; genes=A; cell_type=B; level=cell", "level is 'cell'; it would be one of"),
+        (
+            "tested_up",
+            "contrast=c; genes=A; cell_type=B; level=cell",
+            "level is 'cell'; it would be one of",
+        ),
         ("raw_rise", "signature=X,Y; lineage=B", "signature is 'X,Y'; it would be one name"),
     ],
 )

@@ -110,6 +110,62 @@ def test_a_pair_that_nobody_holds_says_why():
     assert row["reason"] == "no dataset measures nowhere"
 
 
+def by_place(*of_marrow: str, of_spleen: str = "d1") -> list[dict]:
+    """Return two arms whose marrow libraries are of these datasets in turn."""
+    datasets = [*[of_spleen] * 4, *(of_marrow * 4)[:4]]
+    return [{**row, "dataset": name} for row, name in zip(two_arms(4), datasets, strict=True)]
+
+
+def test_genes_that_an_arm_does_not_measure_are_named():
+    data = cohort(by_place("d2"), seed=0, n_genes=40, unmeasured={"d2": ["g0", "g3"]})
+    table = compare(*data).set_index("ligand")
+    assert table.loc["g0", "reason"] == "no marrow dataset measures g0"
+    assert table.loc["g2", "reason"] == "no marrow dataset measures g3"
+    both = PAIRS.head(1).assign(receptor="g3")
+    assert compare(*data, both).loc[0, "reason"] == "no marrow dataset measures g0, g3"
+    assert table.loc[["g0", "g2"], "status"].eq("not_testable").all()
+    assert table.loc["g4", "effect"].notna().all()
+    # each gene is measured by some marrow, the pair by none
+    unmeasured = {"d2": ["g0"], "d3": ["g3"]}
+    apart = cohort(by_place("d2", "d3"), seed=0, n_genes=40, unmeasured=unmeasured)
+    row = compare(*apart, both).iloc[0]
+    assert row["reason"] == "no marrow dataset measures all genes of the pair"
+
+
+def test_cells_of_donors_that_do_not_measure_a_pair_are_no_reason():
+    # both datasets stand in both arms, so that the audit keeps them
+    rows = [{**row, "dataset": f"d{1 + i % 2}"} for i, row in enumerate(two_arms(4))]
+    cells, annotation = cohort(rows, seed=0, n_genes=40, unmeasured={"d2": ["g0"]})
+    measuring = [row["sample"] for row in rows if row["niche"] == "marrow"][::2]
+    here = cells.obs["sample"].isin(measuring).to_numpy()
+    keep = ~(here & (annotation["lineage"] == "stroma").to_numpy())
+    table = compare(cells[keep].copy(), annotation[keep])
+    rows = table[(table["ligand"] == "g0") & (table["receiver"] == "stroma")]
+    assert len(rows)
+    assert set(rows["status"]) == {"not_testable"}
+    why = "no marrow donor or library measures the pair and has 20 cells of both lineages"
+    assert set(rows["reason"]) == {why}
+
+
+def test_donors_that_do_not_measure_a_gene_make_no_counts_expected():
+    """One marrow donor of four measures g0: a fifth of 16 counts is expected there, not half."""
+    rows = two_arms(4)
+    rows = [
+        {**row, "dataset": "d1" if i in (0, 1, 2, 3, 4) else "d2"} for i, row in enumerate(rows)
+    ]
+    extra = {**rows[0], "sample": "s4", "donor": "s4", "dataset": "d2"}
+    cells, annotation = cohort([*rows, extra], seed=0, n_genes=40, unmeasured={"d2": ["g0"]})
+    matrix = cells.X.toarray()
+    matrix[:, 0] = 0
+    samples = cells.obs["sample"].to_numpy()
+    stroma = (annotation["lineage"] == "stroma").to_numpy()
+    for sample in ("s0", "s1", "s2", "s3"):
+        matrix[np.flatnonzero((samples == sample) & stroma)[:4], 0] = 1
+    cells.X = matrix
+    row = compare(cells, annotation, PAIRS.head(1)).iloc[0]
+    assert row["reason"].startswith("no lineage holds 10 counts of g0, half of them expected")
+
+
 def test_a_confounded_contrast_has_no_p_and_two_donors_no_test():
     rows = [{**row, "study": row["niche"]} for row in two_arms(3)]
     table = compare(*cohort(rows, seed=0, n_genes=40))

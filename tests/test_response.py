@@ -119,7 +119,9 @@ def test_only_the_lineages_of_a_set_are_read():
 
 
 def test_an_axis_without_a_set_says_so():
-    row = compare(two_arms(3)).query("axis == 'Y'").iloc[0]
+    rows = compare(two_arms(3)).query("axis == 'Y'")
+    assert rows[["set", "level", "cell_type"]].to_numpy().tolist() == [["", "", ""]]
+    row = rows.iloc[0]
     assert row["status"] == "not_testable"
     assert row["reason"].startswith("no set of genes that answer to this axis")
     assert np.isnan(row["p"])
@@ -157,6 +159,29 @@ def test_unmeasured_few_counts_and_soup_are_not_testable():
     assert (part["n_used"] == 5).all()
     nobody = rows_of(compare(two_arms(3), min_cells=50))
     assert set(nobody["reason"]) == {"no extramedullary donor or library has 50 such cells"}
+
+
+@pytest.mark.parametrize("beside", [0, 1, 49])
+def test_a_background_of_few_genes_is_none(beside):
+    """Only the background falls: with one gene of it, that was a response with a p."""
+    silent = [f"g{i}" for i in range(150) if f"g{i}" not in SET and i >= 100 + beside]
+    silent += [f"g{i}" for i in range(100) if f"g{i}" not in SET]
+    falls = dict.fromkeys((f"g{i}" for i in range(100, 100 + beside)), -2.0)
+    table = compare(
+        two_arms(4), unmeasured={"d1": silent}, effects=falls, min_counts=1, dispersion=0.05
+    )
+    rows = rows_of(table)
+    assert (rows["status"] == "not_testable").all()
+    assert rows[["activity_test", "effect", "p", "q", "z_random"]].isna().all().all()
+    why = f"{beside} other genes have 1 counts, 50 are needed as background"
+    assert set(rows["reason"]) == {why}
+    assert (rows["n_used"] == len(SET)).all()
+
+
+def test_a_background_of_fifty_genes_is_enough():
+    silent = [f"g{i}" for i in range(100) if f"g{i}" not in SET]
+    rows = rows_of(compare(two_arms(4), unmeasured={"d1": silent}, min_counts=1))
+    assert (rows["status"] == "tested").all()
 
 
 @pytest.mark.parametrize("species", ["mouse", "human"])

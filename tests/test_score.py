@@ -190,6 +190,23 @@ def test_genes_that_a_dataset_did_not_measure_are_left_out():
     np.testing.assert_array_equal(scores.loc[in_b, "random1__z"], alone["random1__z"])
 
 
+def test_a_dataset_that_measures_no_set_is_scored_with_nothing():
+    counts, genes = simulate(n_cells=60)
+    kept = set(FILLERS) - {*MODULE, *(gene for members in RANDOM.values() for gene in members)}
+    gone = [(gene, "b") for gene in genes if gene not in kept and gene != MODULE[0]]
+    scores, null = score(cells_of(("a", counts, genes), ("b", counts, genes), unmeasured=gone))
+    in_b = scores["cell_id"].str.startswith("b:")
+    figures = scores.drop(columns="cell_id")
+    assert in_b.sum() == 60
+    assert figures[in_b].isna().all().all()
+    assert figures.loc[~in_b, ["module", "module__z"]].notna().all().all()
+    status = null[null["dataset"] == "b"].set_index("set")["status"]
+    assert status["module"] == "single_gene"
+    assert status["random0"] == "not_measured"
+    alone, _ = score(cells_of(("a", counts, genes)))
+    pd.testing.assert_frame_equal(scores[~in_b].reset_index(drop=True), alone)
+
+
 def test_a_set_of_one_gene_is_left_to_detection_and_pseudobulk(planted):
     _, scores, null, _ = planted
     assert null.loc["KIT.agonist", "status"] == "single_gene"

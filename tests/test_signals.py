@@ -11,10 +11,11 @@ from emhniche.resources import load_panel, load_signatures
 from emhniche.response_sets import load_responses
 from emhniche.score import score_cells
 from emhniche.signals import SignalTables, read_signals
-from niche_cohort import cohort, panel_of, two_arms
+from niche_cohort import LINEAGES, cohort, library, panel_of, two_arms
 
 ROOT = Path(__file__).parents[1]
 NICHE = {"name": "n", "factor": "niche", "test": "extramedullary", "reference": "marrow"}
+TUMOUR = {"name": "t", "factor": "condition", "test": "tumour", "reference": "naive"}
 LIMITS = {"min_cells": 20, "min_counts": 10, "min_units": 3, "seed": 0}
 SIGNATURES = pd.DataFrame(
     {
@@ -37,9 +38,10 @@ RESPONSES = pd.DataFrame(
 PANEL = panel_of(["g0", "g1", "g2"])
 
 
-def signals(libraries, contrasts=(NICHE,), **effects: float) -> SignalTables:
-    cells, annotation = cohort(libraries, seed=0, n_genes=200, effects=effects)
-    cells.obs["arm"] = "reference"
+def signals(libraries, contrasts=(NICHE,), lineages=LINEAGES, **effects: float) -> SignalTables:
+    cells, annotation = cohort(libraries, seed=0, n_genes=200, effects=effects, lineages=lineages)
+    if "arm" not in cells.obs:
+        cells.obs["arm"] = "reference"
     scores, _ = score_cells(
         cells, panel=PANEL, signatures=SIGNATURES, n_random=20, max_rank=100, n_bins=5, seed=0
     )
@@ -70,12 +72,33 @@ def test_planted_signals_are_read_from_counts_to_tables():
     assert tables.emh_contrasts.empty
 
 
+def spleens(**study: str) -> list[dict]:
+    """Return eight spleens, of four tumour-bearing mice and four naive ones."""
+    rows = []
+    for condition, arm in (("tumour", "case"), ("naive", "reference")):
+        for i in range(4):
+            name = f"{condition}{i}"
+            given = {"condition": condition, "arm": arm, "study": study.get(condition, "A")}
+            rows.append(library(name, name, "extramedullary", **given))
+    return rows
+
+
 def test_the_audit_binds_every_table():
-    rows = [{**row, "study": row["niche"]} for row in two_arms(4)]
-    tables = signals(rows, g20=3.0, g21=3.0, g22=3.0, g23=3.0)
-    for table in (tables.scores, tables.responses, tables.emh_contrasts):
-        assert table[["p", "q", "ci_low", "ci_high"]].isna().all().all()
-    assert set(tables.scores["status"]) == {"not_identifiable"}
+    lineages = ("HSPC", "stroma")
+    bound = signals(spleens(tumour="B"), contrasts=(TUMOUR,), lineages=lineages)
+    free = signals(spleens(), contrasts=(TUMOUR,), lineages=lineages)
+    numbers = ["p", "q", "ci_low", "ci_high"]
+    for name in ("scores", "responses", "emh_contrasts"):
+        table = getattr(bound, name)
+        assert table[numbers].isna().all().all(), name
+        assert set(table["status"]) <= {"not_identifiable", "not_testable"}
+        shown = table[table["status"] == "not_identifiable"]
+        assert len(shown), name
+        assert shown["effect"].notna().all()
+        # the same rows have numbers where the audit allows them
+        same = getattr(free, name).loc[shown.index]
+        assert (same["status"] == "tested").all(), name
+        assert same[numbers].notna().all().all(), name
 
 
 def test_the_same_input_gives_the_same_tables():

@@ -76,6 +76,8 @@ def rank_axes(
     of_sample = of_sample[known.reindex(of_sample.index, fill_value=False)]
     strata = _strata(bulk.samples, of_sample)
     index = of_sample.groupby("unit")["emh_index"].first()
+    donors = bulk.samples["donor"].reindex(of_sample.index).groupby(of_sample["unit"]).first()
+    design = pd.DataFrame({"index": index, "stratum": strata, "donor": donors})
     rows = []
     for lineage in bulk.labels("lineage"):
         values, cells = _expression(bulk, of_sample["unit"], lineage, panel["gene"], min_cells)
@@ -87,7 +89,7 @@ def rank_axes(
                 own = [g for g in genes["gene"][genes["role"].isin(roles)] if g in values.totals]
                 row = {"axis": axis, "side": side, "tier": tier, "lineage": lineage}
                 if own:
-                    rows.append(row | _relate(values, own, soup, index, strata, min_counts, seed))
+                    rows.append(row | _relate(values, own, soup, design, min_counts, seed))
     table = pd.DataFrame(rows, columns=[*COLUMNS])
     table["q"] = table.groupby("tier")["p"].transform(lambda p: adjust(p.to_numpy(dtype=float)))
     return _ordered(table)
@@ -136,8 +138,7 @@ def _relate(
     values: _Values,
     genes: list[str],
     soup: pd.DataFrame,
-    index: pd.Series,
-    strata: pd.Series,
+    design: pd.DataFrame,
     min_counts: int,
     seed: int,
 ) -> dict:
@@ -146,18 +147,26 @@ def _relate(
     held = values.by_group[counted]
     foreign = held.where(soup[counted], 0.0).sum() >= 0.5 * held.sum()
     used = [gene for gene in counted if not foreign[gene]]
-    units = values.logs.index
-    row = {"genes": ";".join(used), "units": len(units), "strata": strata[units].nunique()}
+    design = design.loc[values.logs.index]
+    row = {"genes": ";".join(used), "units": len(design), "strata": design["stratum"].nunique()}
     row |= {"ambient": bool(len(counted) and not used), "status": "not_testable"}
     if not counted:
         return row | {"reason": f"no gene of it has {min_counts} counts"}
     if not used:
         return row | {"reason": "ambient RNA of other lineages explains its genes"}
     level = values.logs[used].mean(axis=1).to_numpy()
-    return row | relate(level, index[units].to_numpy(), strata[units].to_numpy(), seed=seed)
+    index, strata, donors = (design[name].to_numpy() for name in ("index", "stratum", "donor"))
+    return row | relate(level, index, strata, donors, seed=seed)
 
 
-def relate(level: np.ndarray, index: np.ndarray, strata: np.ndarray, *, seed: int) -> dict:
+def relate(
+    level: np.ndarray,
+    index: np.ndarray,
+    strata: np.ndarray,
+    donors: np.ndarray | None = None,
+    *,
+    seed: int,
+) -> dict:
     """Correlate two values over units, within strata.
 
     Parameters
@@ -166,6 +175,9 @@ def relate(level: np.ndarray, index: np.ndarray, strata: np.ndarray, *, seed: in
         One value a unit.
     strata
         Stratum of each unit; units are ranked, and permuted, within it.
+    donors
+        Donor of each unit, each unit's own if not given. Strata are permuted on their own, so a
+        donor that stands in two of them would count as two witnesses: then there is no p.
     seed
         Seed of the permutations where there are more than :data:`MAX_EXACT`.
 
@@ -190,6 +202,8 @@ def relate(level: np.ndarray, index: np.ndarray, strata: np.ndarray, *, seed: in
     if scale == 0:
         return result | {"status": "not_testable", "reason": "it does not vary within strata"}
     result["rho"] = float((x * y).sum() / scale)
+    if donors is not None and not pd.Series(donors[np.concatenate(parts)]).is_unique:
+        return result | {"status": "effect_only", "reason": "a donor stands in several strata"}
     result["min_attainable_p"] = min(1.0, 2 / ways)
     if result["min_attainable_p"] > ALPHA:
         why = f"its donors can be ordered in {ways} ways: too few for p <= {ALPHA}"

@@ -77,7 +77,8 @@ def index_units(
         ``score/scores.parquet``, of which the z of the cell cycle sets is read.
     min_cells
         Cells that a unit needs in all, and of a lineage for its share of dividing cells. A branch
-        with fewer cells over all units of the place cannot be read.
+        with fewer cells over all units of the place, or with fewer other cells beside it, cannot
+        be read.
     min_units
         Known reference donors that make a steady state.
 
@@ -124,12 +125,10 @@ def compare_index(
             continue
         if "niche" in audit.samples and (audit.samples["niche"] != "extramedullary").any():
             continue
-        sheet = frequency.samples
-        of_sample = units.assign(sample=units["samples"].str.split(";")).explode("sample")
-        of_sample = of_sample.set_index("sample").reindex(sheet.index)
-        values = of_sample.groupby(sheet["unit"])[["emh_index", *_logs(), *CYCLING]].first()
-        values = values.rename(columns={f"log2_{name}": name for name in BRANCHES})
-        rows += [_compare(values[name], name, frequency, min_units) for name in MEASURES]
+        values, several = _values(units, frequency)
+        for name in MEASURES:
+            row = _compare(values[name], name, frequency, min_units)
+            rows.append(_refused(row) if several else row)
     table = pd.DataFrame(rows, columns=[*CONTRAST_COLUMNS])
     table["q"] = table.groupby("contrast")["p"].transform(lambda p: adjust(p.to_numpy(dtype=float)))
     return table
@@ -185,12 +184,14 @@ def _cycling(
 
 
 def _sum_libraries(libraries: pd.DataFrame) -> pd.DataFrame:
-    """Sum the libraries of each unit; a sorted library makes its unit sorted."""
+    """Sum the libraries of each unit: the unsorted ones, and sorted ones where all are sorted."""
     keys = ["unit", "donor", "donor_known", "condition", "arm", *_PLACE]
     held = [name for name in libraries if name.startswith(("held_", "of_", "in_"))]
     libraries = libraries.assign(
         samples=libraries.index, sorted=~libraries["enrichment"].isin(["none", ""])
     )
+    gated = libraries.groupby("unit")["sorted"].transform("all")
+    libraries = libraries[~libraries["sorted"] | gated]
     how = {"samples": ";".join, "sorted": "any", "n_cells": "sum"}
     return libraries.groupby(keys).agg(how | dict.fromkeys(held, "sum")).reset_index()
 
@@ -204,7 +205,8 @@ def _against_rest(units: pd.DataFrame, min_cells: int, min_units: int) -> pd.Dat
         held = units[f"held_{name}"]
         units[f"fraction_{name}"] = (held / whole).where(enough)
         odds = np.log2((held + _PRIOR_CELLS) / (whole - held + _PRIOR_CELLS)).where(enough)
-        seen = held[enough].sum() >= min_cells
+        # of a kind that is all of the tissue the odds would count the cells that were caught
+        seen = min(held[enough].sum(), (whole - held)[enough].sum()) >= min_cells
         units[f"log2_{name}"] = (odds - odds[rest].mean()).round(12) + 0.0 if seen else np.nan
     for name, lineage in (("cycling_hspc", "hspc"), ("cycling_erythroid", "erythroid")):
         judged = units[f"of_{name}"]
@@ -228,11 +230,12 @@ def _verdict(
     """Say of each unit whether its index can be read."""
     place = f"{units['tissue'].iloc[0]} of {units['dataset'].iloc[0]}"
     few = f"{resting} reference donors of {place}, {min_units} make a steady state"
+    unread = f"no branch has {min_cells} cells, and {min_cells} others beside it, in {place}"
     table = [
         (units["sorted"], "not_identifiable", "sorted or enriched: the gate set the frequencies"),
         (~enough, "not_testable", f"fewer than {min_cells} cells"),
         (resting == 0, "not_testable", f"no reference donor of {place}: nothing to compare with"),
-        (units["n_branches"] == 0, "not_testable", f"no branch has {min_cells} cells in {place}"),
+        (units["n_branches"] == 0, "not_testable", unread),
         (resting < min_units, "effect_only", few),
     ]
     status = np.full(len(units), "described", dtype=object)
@@ -241,6 +244,29 @@ def _verdict(
         hit = np.broadcast_to(np.asarray(failing), len(units))
         status, reason = np.where(hit, name, status), np.where(hit, why, reason)
     return status, reason
+
+
+def _values(units: pd.DataFrame, audit: Audit) -> tuple[pd.DataFrame, bool]:
+    """Return the measures of each unit of a contrast, and whether one has several to choose from.
+
+    Index units are told apart by tissue and dataset, those of a contrast are not: a donor whose
+    spleen and liver were both taken is one of them.
+    """
+    sheet = audit.samples
+    of_sample = units.assign(sample=units["samples"].str.split(";")).explode("sample")
+    of_sample = of_sample.set_index("sample").reindex(sheet.index)
+    measured = of_sample[["emh_index", *_logs(), *CYCLING]]
+    read = of_sample.loc[measured.notna().any(axis=1), "unit"]
+    several = read.groupby(sheet["unit"]).nunique().max() > 1
+    values = measured.groupby(sheet["unit"]).first()
+    return values.rename(columns={f"log2_{name}": name for name in BRANCHES}), bool(several)
+
+
+def _refused(row: dict) -> dict:
+    """Return a row without numbers: which library of a donor counts would be chance."""
+    kept = {name: row[name] for name in ("contrast", "measure", "units_test", "units_reference")}
+    why = "a donor's libraries are of several tissues or datasets; give the contrast a subset"
+    return kept | {"status": "not_testable", "reason": why}
 
 
 def _compare(values: pd.Series, measure: str, audit: Audit, min_units: int) -> dict:

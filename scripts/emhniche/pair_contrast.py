@@ -161,23 +161,19 @@ def _candidates(
     held: _Lineages, pairs: pd.DataFrame, audit: Audit, min_cells: int, min_counts: int
 ) -> pd.DataFrame:
     """Return a row for each pair, sender and receiver that hold it, or one that says why none."""
-    counted = held.cells >= min_cells
-    sums = np.where(counted[:, :, None], held.counts, 0.0).sum(axis=0)
-    soup = np.where(counted[:, :, None], held.soup, 0.0).sum(axis=0)
+    counted = (held.cells >= min_cells)[:, :, None] & held.measured[:, None, :]
+    sums = np.where(counted, held.counts, 0.0).sum(axis=0)
+    soup = np.where(counted, held.soup, 0.0).sum(axis=0)
     dirty = (soup >= 0.5 * sums) & (sums > 0)
-    enough = (sums >= min_counts) & _expected(held, counted, audit, min_counts)
+    enough = (sums >= min_counts) & _expected(held, counted, min_counts)
     rows = []
     for pair in pairs.itertuples():
         parts = [pair.receptor, *pair.coreceptor]
         names = {name: getattr(pair, name) for name in ("ligand", "receptor", "axis", "sign")}
         names |= {"genes": (pair.ligand, *parts)}
-        absent = [
-            gene
-            for gene in (pair.ligand, *parts)
-            if gene not in held.genes or not held.measured[:, held.genes.index(gene)].any()
-        ]
+        absent = _unmeasured(held, names["genes"], audit)
         if absent:
-            rows.append({**names, "reason": f"no dataset measures {', '.join(absent)}"})
+            rows.append({**names, "reason": absent})
             continue
         place = [held.genes.index(gene) for gene in (pair.ligand, *parts)]
         senders = np.flatnonzero(enough[:, place[0]])
@@ -194,19 +190,44 @@ def _candidates(
     return pd.DataFrame(rows, columns=[*columns, "reason"])
 
 
-def _expected(held: _Lineages, counted: np.ndarray, audit: Audit, min_counts: int) -> np.ndarray:
-    """Tell the lineages x genes that each group should have counts of, if the arms were alike."""
-    depth = np.where(counted, held.depth, 0.0)
-    sums = np.where(counted[:, :, None], held.counts, 0.0).sum(axis=0)
+def _unmeasured(held: _Lineages, genes: tuple[str, ...], audit: Audit) -> str:
+    """Say which genes of a pair no dataset measures, at all or in a group of units, if so."""
+
+    def lacking(here: np.ndarray) -> list[str]:
+        seen = held.measured[here].any(axis=0)
+        return [gene for gene in genes if gene not in held.genes or not seen[place[gene]]]
+
+    place = {gene: number for number, gene in enumerate(held.genes)}
+    absent = lacking(np.ones(len(held.units), dtype=bool))
+    if absent:
+        return f"no dataset measures {', '.join(absent)}"
+    every = held.measured[:, [place[gene] for gene in genes]].all(axis=1)
+    for name, here in zip(audit.groups, split(held.units), strict=True):
+        if here.any() and not every[here].any():
+            absent = lacking(here) or ["all genes of the pair"]
+            return f"no {name} dataset measures {', '.join(absent)}"
+    return ""
+
+
+def _expected(held: _Lineages, counted: np.ndarray, min_counts: int) -> np.ndarray:
+    """Tell the lineages x genes that each group should have counts of, if the arms were alike.
+
+    `counted` says which units x lineages x genes have enough cells, and measure the gene.
+    """
+    depth = np.where(counted, held.depth[:, :, None], 0.0)
+    sums = np.where(counted, held.counts, 0.0).sum(axis=0)
     whole = np.maximum(depth.sum(axis=0), 1)
     least = np.min([depth[here].sum(axis=0) / whole for here in split(held.units)], axis=0)
-    return sums * least[:, None] >= min_counts / 2
+    return sums * least >= min_counts / 2
 
 
-def _sides(held: _Lineages, rows: pd.DataFrame) -> tuple[_Side, _Side]:
-    """Return ligands in senders, and in receivers the part of each receptor seen least."""
+def _sides(held: _Lineages, rows: pd.DataFrame, here: np.ndarray) -> tuple[_Side, _Side]:
+    """Return ligands in senders, and in receivers the part of each receptor seen least.
+
+    Of the units `here`: others may not measure a part, or have few cells.
+    """
     senders, ligands, receivers, parts = [], [], [], []
-    total = held.counts.sum(axis=0)
+    total = held.counts[here].sum(axis=0)
     for row in rows.itertuples():
         place = [held.genes.index(gene) for gene in row.genes]
         receiver = held.names.index(row.receiver)
@@ -214,7 +235,9 @@ def _sides(held: _Lineages, rows: pd.DataFrame) -> tuple[_Side, _Side]:
         ligands.append(place[0])
         receivers.append(receiver)
         parts.append(min(place[1:], key=lambda gene: total[receiver, gene]))
-    return held.side(senders, ligands), held.side(receivers, parts)
+    every = [*range(len(rows))]
+    both = held.side(senders, ligands), held.side(receivers, parts)
+    return both[0].take(here, every), both[1].take(here, every)
 
 
 def _compare(
@@ -243,9 +266,14 @@ def _compare(
             sets.setdefault(tuple(present), []).append(position)
     for present, places in sets.items():
         here = np.array(present)
-        sides = [side.take(here, [*range(len(places))]) for side in _sides(held, rows.loc[places])]
+        sides = _sides(held, rows.loc[places], here)
         found = _test(held.units[here], *sides, audit, min_units, min_cells)
         found["reason"] = found["reason"].where(found["reason"] != "", because)
+        genes = [[held.genes.index(gene) for gene in rows.at[place, "genes"]] for place in places]
+        unread = np.array([not held.measured[:, pair].all() for pair in genes])
+        lost = unread & (found["status"] == "not_testable")
+        whose = found["reason"].str.replace(" has ", " measures the pair and has ")
+        found["reason"] = found["reason"].where(~lost, whose)
         table.loc[places, found.columns] = found.set_axis(places)
     return table
 

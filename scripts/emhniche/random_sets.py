@@ -164,7 +164,7 @@ def sum_sets(
         how many of them are at least as high.
     """
     own = members.sets @ weights
-    chance = (members.random @ weights).reshape(len(own), members.n_random, -1)
+    chance = (members.random @ weights).reshape(len(own), members.n_random, weights.shape[1])
     as_good = (chance >= own[:, None]).sum(axis=1, dtype=np.int32)
     chance = chance.astype(np.float64)
     mean = chance.mean(axis=1)

@@ -29,7 +29,9 @@ COLUMNS = (
 N_RANDOM = 200
 """Random sets that each response is compared with."""
 
-_NEIGHBOURS = 50
+NEIGHBOURS = 50
+"""Genes of like expression that each random gene is one of; a background holds as many at least."""
+
 _NUMBERS = [
     *("activity_test", "activity_reference", "effect", "ci_low", "ci_high", "p", "z_random"),
 ]
@@ -64,7 +66,7 @@ def compare_responses(
     min_cells
         Cells of a type that a unit needs.
     min_counts
-        Counts of a gene over both arms below which it is left out of its set.
+        Counts of a gene over both arms below which it is left out of its set and the background.
     min_units
         Known donors that each arm needs for a p-value.
     seed
@@ -142,7 +144,7 @@ def activity(
     share = weights / np.abs(weights).sum()
     level = values.mean(axis=0)
     order = pool[np.argsort(level[pool], kind="stable")]
-    near = min(_NEIGHBOURS, len(order))
+    near = min(NEIGHBOURS, len(order))
     place = np.searchsorted(level[order], level[genes])
     first = np.clip(place - near // 2, 0, len(order) - near)
     picked = first[:, None] + rng.integers(0, near, (len(genes), N_RANDOM))
@@ -193,8 +195,11 @@ def _compare(
     for one in responses.itertuples():
         row = _row(one, audit, units, total, min_counts)
         row["reason"] = nobody or row["reason"]
+        background = names.difference(one.genes)
+        if not row["reason"] and len(background) < NEIGHBOURS:
+            beside = f"{len(background)} other genes have {min_counts} counts"
+            row["reason"] = f"{beside}, {NEIGHBOURS} are needed as background"
         if not row["reason"]:
-            background = names.difference(one.genes)
             own, random = _measure(row, values, names, background, one, seed)
             row |= _judge(own, random, audit, units, matrix, why_not)
         rows.append(row)
@@ -301,7 +306,7 @@ def _without_response(audit: Audit, responses: pd.DataFrame, panel: pd.DataFrame
     return [
         {
             **{"contrast": audit.name, "set": "", "axis": axis, "kind": "response"},
-            **{"cell_type": "", "level": "lineage", "ambient": False},
+            **{"cell_type": "", "level": "", "ambient": False},
             **{"status": "not_testable", "reason": reason},
         }
         for axis in axes

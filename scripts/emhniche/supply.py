@@ -219,14 +219,21 @@ def _compare(
 
 
 def _describe(keys: pd.DataFrame, held: _Supply, audit: Audit) -> pd.DataFrame:
-    """Describe both arms: units, counts, and transcripts per million of the tissue."""
+    """Describe both arms: units, counts, and transcripts per million of the tissue.
+
+    Counts and supply are those of the units whose datasets measure the gene, empty without one.
+    """
     table, side = keys.copy(), held.units["test"].to_numpy(dtype=bool)
     shares = held.counts / np.maximum(held.total, 1)[:, None] * 1e6
     for arm, here in (("test", side), ("reference", ~side)):
+        speaks = held.measured & here[:, None]
+        number = speaks.sum(axis=0)
         table[f"units_{arm}"] = held.units.loc[here, "donor"].nunique()
-        table[f"counts_{arm}"] = held.counts[here].sum(axis=0)
-        one = here.any() and not audit.within
-        table[f"supply_{arm}"] = shares[here].mean(axis=0) if one else np.nan
+        counts = np.where(speaks, held.counts, 0.0).sum(axis=0)
+        table[f"counts_{arm}"] = np.where(number > 0, counts, np.nan)
+        supply = np.where(speaks, shares, 0.0).sum(axis=0) / np.maximum(number, 1)
+        one = (number > 0) & (not audit.within)
+        table[f"supply_{arm}"] = np.where(one, supply, np.nan)
     both = held.counts.sum(axis=0)
     table["ambient"] = (held.soup.sum(axis=0) >= 0.5 * both) & (both > 0)
     return table
@@ -236,10 +243,11 @@ def _nothing_to_compare(held: _Supply, audit: Audit, min_counts: int) -> np.ndar
     """Say of each feature why it cannot be compared at all, empty where it can."""
     both = held.counts.sum(axis=0)
     why = np.full(len(both), "", dtype=object)
+    depth = held.measured * held.total[:, None]
     for name, here in zip(audit.groups, split(held.units), strict=True):
         if not here.any():
             return np.full(len(both), f"no unsorted {name} library", dtype=object)
-        expected = both * held.total[here].sum() / held.total.sum()
+        expected = both * depth[here].sum(axis=0) / np.maximum(depth.sum(axis=0), 1)
         few = (expected < min_counts / 2) & (why == "")
         text = f"counts expected in {name} without a difference, {min_counts / 2:g} are needed"
         why[few] = [f"{number:.1f} {text}" for number in expected[few]]
@@ -248,6 +256,8 @@ def _nothing_to_compare(held: _Supply, audit: Audit, min_counts: int) -> np.ndar
     few = both < min_counts
     text = f"counts in both arms together, {min_counts} are needed"
     why[few] = [f"{number:.0f} {text}" for number in both[few]]
+    for name, here in zip(audit.groups, split(held.units), strict=True):
+        why[~held.measured[here].any(axis=0)] = f"no {name} dataset measures it"
     why[~held.measured.any(axis=0)] = "no dataset measures it"
     return why
 
@@ -295,8 +305,9 @@ def bootstrap(
     Returns
     -------
     low, high
-        In log2. Donors are drawn with replacement among those of the same arms; draws in which the
-        design cannot be estimated are left out.
+        In log2. Donors are drawn with replacement among those of the same arms; draws that cannot
+        estimate the coefficient are left out. Other coefficients need not be: the level of a pair
+        that was not drawn is no loss.
 
     References
     ----------
@@ -313,7 +324,7 @@ def bootstrap(
         where = np.flatnonzero(arms.to_numpy() == arm)
         drawn[:, where] = rng.multinomial(len(where), np.full(len(where), 1 / len(where)), DRAWS)
     times = drawn[:, member]
-    used = np.array([np.linalg.matrix_rank(design[row > 0]) for row in times]) == design.shape[1]
+    used = np.array([_estimable(design[row > 0]) for row in times])
     low, high = np.full((2, values.shape[1]), np.nan)
     if used.sum() < DRAWS / 2:
         return low, high
@@ -322,9 +333,14 @@ def bootstrap(
         weight = times / variance[:, feature]
         left = np.einsum("bu,up,uq->bpq", weight, design, design)
         right = np.einsum("bu,up,u->bp", weight, design, values[:, feature])
-        effect = np.linalg.solve(left, right[:, :, None])[:, -1, 0]
+        effect = (np.linalg.pinv(left, rcond=1e-10, hermitian=True) @ right[:, :, None])[:, -1, 0]
         low[feature], high[feature] = np.percentile(effect, [2.5, 97.5]) / np.log(2)
     return low, high
+
+
+def _estimable(design: np.ndarray) -> bool:
+    """Tell whether these rows tell the last coefficient from the others."""
+    return np.linalg.matrix_rank(design) > np.linalg.matrix_rank(design[:, :-1])
 
 
 def _arms(units: pd.DataFrame) -> list[str]:
