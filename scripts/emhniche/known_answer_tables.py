@@ -25,7 +25,7 @@ def too_few_counts(check: Check, evidence: Evidence) -> tuple[bool, str]:
     silent = (table["status"] == "not_testable") & table["logcpm"].isna()
     spoken = sorted(set(table.loc[~silent, "gene"]))
     seen = f"; {', '.join(spoken)} has a number" if spoken else ""
-    rows = f"{int(silent.sum())} of {len(table)} rows of {', '.join(genes)} are not_testable"
+    rows = f"{int(silent.sum())} of {len(table)} rows of {', '.join(genes)} are not testable"
     return not spoken, f"{rows}, none of them zero{seen}"
 
 
