@@ -10,6 +10,7 @@ import pytest
 from emhniche.report.figures import to_svg
 from emhniche.report.signals_figures import (
     axis_table,
+    blood_made,
     emh_index,
     responses,
     score_table,
@@ -76,6 +77,9 @@ def test_only_what_differs_by_its_test_is_named():
         "bad higher in neutrophil.",
         "Tumour against naive, responses that differ at a false discovery rate of 0.1: 1 of 2, "
         "first R higher in B.",
+    ]
+    texts = [one.text for one in blood_made(run_of())]
+    assert texts == [
         "Tumour against naive, EMH index: +1.2 in log2 odds (95 % +0.4 to +2.0, q 0.01).",
     ]
     calm = run_of(score_contrasts=score_rows(q=0.9), responses=response_rows(q=0.9))
@@ -90,7 +94,39 @@ def test_a_contrast_that_tells_nothing_is_not_spoken_of():
         responses=response_rows(status="not_testable"),
     )
     mute = replace(mute, tables={**mute.tables, "emh_contrasts": mute["emh_contrasts"].iloc[:0]})
-    assert list(sentences(mute)) == []
+    assert [*sentences(mute), *blood_made(mute)] == []
+
+
+def test_a_comparison_that_is_in_the_table_twice_is_counted_once():
+    # a lineage of one cell type has the numbers of that type
+    twice = score_rows(
+        set="IL-1.agonist", tier="core", level=["lineage", "cell_type", "cell_type"],
+        cell_type=["endothelium", "EC_sinusoidal", "EC_arterial"], p=[0.01, 0.01, 0.5],
+        effect=[0.2, 0.2, 0.1], q=[0.02, 0.03, 0.5],
+    )  # fmt: skip
+    run = run_of(score_contrasts=twice, responses=response_rows().iloc[:0])
+    (said,) = sentences(run)
+    assert said.text.endswith("1 of 2, first IL-1 ligands higher in endothelium.")
+    assert len(score_table(run).rows) == 2
+
+
+def test_a_lineage_that_shares_its_name_with_a_cell_type_is_called_one():
+    both = score_rows(set="bad", tier="state", cell_type="B", level=["lineage", "cell_type", "x"])
+    table = score_table(run_of(score_contrasts=both.assign(effect=[0.1, 0.2, 0.3]).iloc[:2]))
+    assert [row[2][1] for row in table.rows] == ["B (lineage)", "B"]
+
+
+def test_a_control_is_called_one():
+    shown = response_rows(kind="control", set="IFN_type1")
+    run = run_of(responses=shown, score_contrasts=score_rows().iloc[:0])
+    assert "first control IFN type1 higher in B" in next(iter(sentences(run))).text
+
+
+def test_scores_without_a_p_value_stand_by_size_and_say_so():
+    nothing = score_rows(p=np.nan, q=np.nan, effect_z=[0.5, -2.0, 9.0], status="effect_only")
+    table = score_table(run_of(score_contrasts=nothing))
+    assert [row[1][1] for row in table.rows] == ["calm", "bad"]
+    assert "none has a p-value" in table.caption
 
 
 def test_what_is_not_testable_is_hatched_and_what_is_not_measured_says_so():
@@ -118,3 +154,9 @@ def test_tables_show_what_has_a_size_and_leave_names_of_cells_to_the_file():
     axes = axis_table(run)
     assert len(axes.rows) == 1
     assert axes.rows[0][1][1] == "KIT"
+    assert axes.folded == ""
+
+
+def test_a_ranking_that_no_order_of_the_donors_could_support_is_folded_away():
+    few = run_of()["emh_axes"].assign(min_attainable_p=[0.125, np.nan], p=np.nan)
+    assert "no order gives p ≤ 0.05" in axis_table(run_of(emh_axes=few)).folded
