@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from emhniche.report import supply_figures, words
 from emhniche.report.figures import to_svg
+from emhniche.report.known_answers_table import known_answers_table
 from emhniche.report.signals_figures import (
     axis_table,
     blood_made,
@@ -160,3 +162,50 @@ def test_tables_show_what_has_a_size_and_leave_names_of_cells_to_the_file():
 def test_a_ranking_that_no_order_of_the_donors_could_support_is_folded_away():
     few = run_of()["emh_axes"].assign(min_attainable_p=[0.125, np.nan], p=np.nan)
     assert "no order gives p ≤ 0.05" in axis_table(run_of(emh_axes=few)).folded
+
+
+def supply_rows(contrast: str = "c", **changes: object) -> pd.DataFrame:
+    row = {"contrast": contrast, "level": "lineage", "status": "tested", "q": [0.04, 0.9]}
+    return pd.DataFrame(row | changes)
+
+
+def test_a_contrast_whose_supply_does_not_differ_says_so():
+    assert supply_figures.verdict(supply_rows()) == ""
+    assert supply_figures.verdict(supply_rows(status="not_testable")) == ""
+    assert supply_figures.verdict(supply_rows(q=[0.5, 0.9])) == "None of 2 differs at q ≤ 0.1."
+
+
+def test_contrasts_without_a_tested_supply_are_named_in_one_line():
+    two = [*CONTRASTS, CONTRASTS[0] | {"name": "d", "test": "infection"}]
+    config = {"niche": {"contrasts": two}}
+    run = replace(run_of(supply=supply_rows()), config=config)
+    assert supply_figures.untested(run).endswith("could be tested: Infection against naive.")
+    # where none has one, the table's own words stand alone
+    none = replace(run_of(supply=supply_rows(status="not_testable")), config=config)
+    assert supply_figures.untested(none) == ""
+
+
+def test_a_check_of_the_gene_tables_does_not_claim_data_of_its_own():
+    rows = {
+        **{"check": ["A", "B", "C"], "scope": ["published", "stand_in", "published"]},
+        **{"status": ["pass", "fail", "not_testable"], "observed": "seen", "claim": "is so"},
+        **{"datasets": [np.nan, "d;e", "d"], "pass_rule": "rank 1", "source": "10.1/x"},
+    }
+    table = known_answers_table(run_of(known_answers=pd.DataFrame(rows)))
+    place = [column.heading for column in table.columns].index("Asked of")
+    assert [row[place][1] for row in table.rows] == ["d and e (stand-in)", "the gene tables"]
+    assert "not that the claim was shown" in table.caption
+    assert "Rule" in [column.heading for column in table.columns]
+
+
+@pytest.mark.parametrize(
+    ("name", "control", "said"),
+    [
+        ("GM-CSF.receptor", False, "GM-CSF receptors"),
+        ("IL-1.antagonist", False, "IL-1 antagonists"),
+        ("IFN_type1", True, "control IFN type1"),
+        ("classical_PMN_control", True, "classical PMN control"),
+    ],
+)
+def test_sets_are_named_for_a_reader(name, control, said):
+    assert words.set_name(name, control=control) == said

@@ -78,7 +78,7 @@ def build_index(
     cells = cell_frame(run)
     pictures = draw(run, cells)
     used = registry[registry["dataset"].isin(samples["dataset"])]
-    paragraphs = methods_text(config, provenance, epochs=len(run.history))
+    paragraphs = methods_text(config, provenance, epochs=len(run.history), tables=run.tables)
     numbers, references = cited(paragraphs, used)
     genes = list(dict.fromkeys(run["production"]["gene"].dropna().astype(str)))
     page = render(

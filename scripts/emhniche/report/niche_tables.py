@@ -91,8 +91,8 @@ def contrast_table(run: RunTables) -> PageTable:
         Column("effect", "log2 fold change", "signed"),
         Column("interval", "95 %", "text"),
         Column("q", "q", "p"),
-        Column("counts_test", "Counts", "count"),
-        Column("counts_reference", "in ref.", "count"),
+        Column("counts_test", "Counts, test", "count"),
+        Column("counts_reference", "Counts, ref.", "count"),
         Column("status", "Status", "status"),
     ]
     return run_table(

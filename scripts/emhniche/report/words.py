@@ -220,7 +220,7 @@ def set_name(value: object, *, control: bool = False) -> str:
     for ending, noun in SET_WORDS.items():
         if text.endswith(ending):
             text = f"{text.removesuffix(ending)} {noun}"
-    return f"control {text}" if control else text
+    return f"control {text}" if control and "control" not in text else text
 
 
 def reason(value: object) -> str:
