@@ -142,10 +142,10 @@ def ligand_receptor_table(run: RunTables) -> PageTable:
     shown = scored.sort_values("score", ascending=False, kind="stable").head(MAX_ROWS)
     unit = shown["unit"].astype(str).str.replace("^unknown:", "library ", regex=True)
     condition = shown["condition"].fillna("").astype(str).map(lambda one: one and f", {one}")
+    signal = shown["axis"].astype(str) + ", " + shown["sign"].astype(str).map(words.name)
     shown = shown.assign(
-        ambient=_ambient_words(shown),
         place=shown["niche"].map(words.name) + ", " + unit + condition,
-        signal=shown["axis"].astype(str) + ", " + shown["sign"].astype(str).map(words.name),
+        signal=signal + _ambient_words(shown),
     )
     columns = [
         Column("score", "Score", "hundredths"),
@@ -158,8 +158,6 @@ def ligand_receptor_table(run: RunTables) -> PageTable:
         Column("signal", "Axis and sign", "narrow"),
         Column("place", "Niche, donor or library", "narrow"),
     ]
-    if shown["ambient"].ne("").any():
-        columns.append(Column("ambient", "Note", "narrow"))
     return run_table(
         run,
         "ligand_receptor",
@@ -284,7 +282,7 @@ def _titled(run: RunTables, table: pd.DataFrame) -> pd.DataFrame:
 
 def _ambient_words(table: pd.DataFrame) -> pd.Series:
     flagged = table["ambient"].fillna(False).astype(bool)
-    return flagged.map({True: "may be ambient", False: ""})
+    return flagged.map({True: "; may be ambient", False: ""})
 
 
 def _producer(gene: str, best: pd.DataFrame, judged: set[str]) -> str:
