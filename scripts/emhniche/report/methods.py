@@ -135,7 +135,8 @@ SIGNALS = {
     "megakaryocytes and neutrophil precursors, less those of reference donors of the same tissue "
     "and dataset.",
     "emh_axes": "Axes were ranked by their Spearman correlation with the index within "
-    f"{words.join(STRATA)}, with p from permuting donors within these.",
+    f"{words.join(STRATA)}, with p from permuting donors "
+    "within these where their number allows one.",
     "known_answers": "Published facts were asked of the run with rules that were fixed beforehand.",
 }
 """Table of the run -> how it was made."""
@@ -357,7 +358,7 @@ def _signals(niche: Mapping, tables: Mapping[str, pd.DataFrame]) -> Paragraph:
             "An interaction is the difference of two differences, of the arms at one place and at "
             "the other; donors found at both are compared with themselves.",
         )
-    return Paragraph("Interactions, supply and signals", " ".join(used), ("bh",))
+    return Paragraph("Further comparisons", " ".join(used), ("bh",))
 
 
 def _pathological(myeloid: Mapping) -> Paragraph:
