@@ -10,7 +10,7 @@ from scipy import stats
 from emhniche.ambient import flag_groups
 from emhniche.design import audit_composition, audit_contrast
 from emhniche.emh_axes import COLUMNS as AXIS_COLUMNS
-from emhniche.emh_axes import rank_axes, relate
+from emhniche.emh_axes import _ordered, rank_axes, relate
 from emhniche.emh_index import COLUMNS, compare_index, index_units
 from emhniche.pseudobulk import sum_cells
 from niche_cohort import cohort, library, panel_of
@@ -321,6 +321,18 @@ def test_donors_with_two_tissues_get_no_p_from_the_ranking():
     assert set(table["reason"]) == {"a donor stands in several strata"}
     others = [{**row, "donor": row["sample"]} for row in livers]
     assert set(ranked([*rows, *others])["status"]) == {"tested"}
+
+
+def test_rows_that_are_alike_share_a_rank():
+    rho = [0.5, 1.0, -1.0, np.nan, 0.1]
+    status = ["effect_only", "effect_only", "effect_only", "not_testable", "tested"]
+    names = {"tier": "core", "axis": list("EDCBA"), "side": "agonist", "lineage": "B"}
+    least, p = [0.125, 0.125, 0.125, np.nan, 0.01], [np.nan] * 4 + [0.3]
+    table = _ordered(
+        pd.DataFrame({"rho": rho, "status": status, "min_attainable_p": least, "p": p, **names})
+    )
+    assert table["axis"].tolist() == list("ACDEB")
+    assert table["rank"].fillna(0).tolist() == [1, 2, 2, 4, 0]
 
 
 def test_an_axis_that_follows_the_index_is_ranked_first():

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
+import pandas as pd
 import pytest
 from anndata import read_h5ad
 
@@ -243,9 +244,24 @@ def test_methods_say_what_estimated_the_false_discoveries_among_called_cells(roo
         ("power", "estimated by conformal p-values over pooled reference cells", "Bates"),
     ):
         config = {**CONFIG, "myeloid": CONFIG["myeloid"] | {"mode": mode}}
-        paragraph = methods_text(config, read_json(root / "provenance.json"), epochs=0)[-1]
+        provenance = read_json(root / "provenance.json")
+        paragraph = methods_text(config, provenance, epochs=0, tables={})[-1]
         assert said in paragraph.text
         assert any(citation.startswith(source) for citation, _ in cited([paragraph], registry())[1])
+
+
+def test_methods_tell_of_signals_only_what_the_run_used(root: Path):
+    provenance = read_json(root / "provenance.json")
+
+    def told(**tables: pd.DataFrame) -> str:
+        return " ".join(
+            one.text for one in methods_text(CONFIG, provenance, epochs=0, tables=tables)
+        )
+
+    answered = pd.DataFrame({"status": ["not_testable", "tested"]})
+    assert "mixed model" in told(score_contrasts=answered)
+    assert "mixed model" not in told(score_contrasts=answered.iloc[:1], supply=answered)
+    assert "supply of a ligand" in told(supply=answered)
 
 
 def test_map_keeps_places_and_categories(root: Path, run):

@@ -7,9 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from emhniche.report import supply_figures, words
 from emhniche.report.figures import to_svg
+from emhniche.report.known_answers_table import known_answers_table
 from emhniche.report.signals_figures import (
     axis_table,
+    blood_made,
     emh_index,
     responses,
     score_table,
@@ -76,6 +79,9 @@ def test_only_what_differs_by_its_test_is_named():
         "bad higher in neutrophil.",
         "Tumour against naive, responses that differ at a false discovery rate of 0.1: 1 of 2, "
         "first R higher in B.",
+    ]
+    texts = [one.text for one in blood_made(run_of())]
+    assert texts == [
         "Tumour against naive, EMH index: +1.2 in log2 odds (95 % +0.4 to +2.0, q 0.01).",
     ]
     calm = run_of(score_contrasts=score_rows(q=0.9), responses=response_rows(q=0.9))
@@ -90,7 +96,39 @@ def test_a_contrast_that_tells_nothing_is_not_spoken_of():
         responses=response_rows(status="not_testable"),
     )
     mute = replace(mute, tables={**mute.tables, "emh_contrasts": mute["emh_contrasts"].iloc[:0]})
-    assert list(sentences(mute)) == []
+    assert [*sentences(mute), *blood_made(mute)] == []
+
+
+def test_a_comparison_that_is_in_the_table_twice_is_counted_once():
+    # a lineage of one cell type has the numbers of that type
+    twice = score_rows(
+        set="IL-1.agonist", tier="core", level=["lineage", "cell_type", "cell_type"],
+        cell_type=["endothelium", "EC_sinusoidal", "EC_arterial"], p=[0.01, 0.01, 0.5],
+        effect=[0.2, 0.2, 0.1], q=[0.02, 0.03, 0.5],
+    )  # fmt: skip
+    run = run_of(score_contrasts=twice, responses=response_rows().iloc[:0])
+    (said,) = sentences(run)
+    assert said.text.endswith("1 of 2, first IL-1 ligands higher in endothelium.")
+    assert len(score_table(run).rows) == 2
+
+
+def test_a_lineage_that_shares_its_name_with_a_cell_type_is_called_one():
+    both = score_rows(set="bad", tier="state", cell_type="B", level=["lineage", "cell_type", "x"])
+    table = score_table(run_of(score_contrasts=both.assign(effect=[0.1, 0.2, 0.3]).iloc[:2]))
+    assert [row[2][1] for row in table.rows] == ["B (lineage)", "B"]
+
+
+def test_a_control_is_called_one():
+    shown = response_rows(kind="control", set="IFN_type1")
+    run = run_of(responses=shown, score_contrasts=score_rows().iloc[:0])
+    assert "first control IFN type1 higher in B" in next(iter(sentences(run))).text
+
+
+def test_scores_without_a_p_value_stand_by_size_and_say_so():
+    nothing = score_rows(p=np.nan, q=np.nan, effect_z=[0.5, -2.0, 9.0], status="effect_only")
+    table = score_table(run_of(score_contrasts=nothing))
+    assert [row[1][1] for row in table.rows] == ["calm", "bad"]
+    assert "none has a p-value" in table.caption
 
 
 def test_what_is_not_testable_is_hatched_and_what_is_not_measured_says_so():
@@ -118,3 +156,56 @@ def test_tables_show_what_has_a_size_and_leave_names_of_cells_to_the_file():
     axes = axis_table(run)
     assert len(axes.rows) == 1
     assert axes.rows[0][1][1] == "KIT"
+    assert axes.folded == ""
+
+
+def test_a_ranking_that_no_order_of_the_donors_could_support_is_folded_away():
+    few = run_of()["emh_axes"].assign(min_attainable_p=[0.125, np.nan], p=np.nan)
+    assert "no order gives p ≤ 0.05" in axis_table(run_of(emh_axes=few)).folded
+
+
+def supply_rows(contrast: str = "c", **changes: object) -> pd.DataFrame:
+    row = {"contrast": contrast, "level": "lineage", "status": "tested", "q": [0.04, 0.9]}
+    return pd.DataFrame(row | changes)
+
+
+def test_a_contrast_whose_supply_does_not_differ_says_so():
+    assert supply_figures.verdict(supply_rows()) == ""
+    assert supply_figures.verdict(supply_rows(status="not_testable")) == ""
+    assert supply_figures.verdict(supply_rows(q=[0.5, 0.9])) == "None of 2 differs at q ≤ 0.1."
+
+
+def test_contrasts_without_a_tested_supply_are_named_in_one_line():
+    two = [*CONTRASTS, CONTRASTS[0] | {"name": "d", "test": "infection"}]
+    config = {"niche": {"contrasts": two}}
+    run = replace(run_of(supply=supply_rows()), config=config)
+    assert supply_figures.untested(run).endswith("could be tested: Infection against naive.")
+    # where none has one, the table's own words stand alone
+    none = replace(run_of(supply=supply_rows(status="not_testable")), config=config)
+    assert supply_figures.untested(none) == ""
+
+
+def test_a_check_of_the_gene_tables_does_not_claim_data_of_its_own():
+    rows = {
+        **{"check": ["A", "B", "C"], "scope": ["published", "stand_in", "published"]},
+        **{"status": ["pass", "fail", "not_testable"], "observed": "seen", "claim": "is so"},
+        **{"datasets": [np.nan, "d;e", "d"], "pass_rule": "rank 1", "source": "10.1/x"},
+    }
+    table = known_answers_table(run_of(known_answers=pd.DataFrame(rows)))
+    place = [column.heading for column in table.columns].index("Asked of")
+    assert [row[place][1] for row in table.rows] == ["d and e (stand-in)", "the gene tables"]
+    assert "not that the claim was shown" in table.caption
+    assert "Rule" in [column.heading for column in table.columns]
+
+
+@pytest.mark.parametrize(
+    ("name", "control", "said"),
+    [
+        ("GM-CSF.receptor", False, "GM-CSF receptors"),
+        ("IL-1.antagonist", False, "IL-1 antagonists"),
+        ("IFN_type1", True, "control IFN type1"),
+        ("classical_PMN_control", True, "classical PMN control"),
+    ],
+)
+def test_sets_are_named_for_a_reader(name, control, said):
+    assert words.set_name(name, control=control) == said

@@ -244,7 +244,10 @@ def _permuted(
 
 
 def _ordered(table: pd.DataFrame) -> pd.DataFrame:
-    """Rank the rows that have a correlation: tested ones first, by p, then by size."""
+    """Rank the rows that have a correlation: tested ones first, by p, then by size.
+
+    Rows that are alike in all of these share the first of their ranks.
+    """
     standing = table["status"].map({"tested": 0, "effect_only": 1, "not_testable": 2})
     key = pd.DataFrame(
         {
@@ -255,6 +258,10 @@ def _ordered(table: pd.DataFrame) -> pd.DataFrame:
             **{name: table[name] for name in ("tier", "axis", "side", "lineage")},
         }
     )
-    table = table.loc[key.sort_values([*key.columns], kind="stable").index].reset_index(drop=True)
-    table["rank"] = pd.Series(range(1, len(table) + 1)).where(table["rho"].notna()).astype("Int64")
+    key = key.sort_values([*key.columns], kind="stable")
+    table = table.loc[key.index].reset_index(drop=True)
+    alike = key[["standing", "least", "p", "size"]].round(9)
+    first = (~alike.duplicated()).to_numpy()
+    rank = pd.Series(range(1, len(table) + 1)).where(first).ffill()
+    table["rank"] = rank.where(table["rho"].notna()).astype("Int64")
     return table

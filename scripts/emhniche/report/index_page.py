@@ -39,6 +39,7 @@ CONTENTS = [
     ("panel", "Who makes the panel"),
     ("contrasts", "Contrasts"),
     ("composition", "Composition"),
+    ("supply", "Supply of ligands"),
     ("signalling", "Ligands and receptors"),
     ("responses", "Signals that arrive"),
     ("emh", "Blood made outside the marrow"),
@@ -77,7 +78,7 @@ def build_index(
     cells = cell_frame(run)
     pictures = draw(run, cells)
     used = registry[registry["dataset"].isin(samples["dataset"])]
-    paragraphs = methods_text(config, provenance, epochs=len(run.history))
+    paragraphs = methods_text(config, provenance, epochs=len(run.history), tables=run.tables)
     numbers, references = cited(paragraphs, used)
     genes = list(dict.fromkeys(run["production"]["gene"].dropna().astype(str)))
     page = render(
@@ -95,6 +96,8 @@ def build_index(
             "findings": all_findings(run),
             "frequencies": list(frequencies(run)),
             "signals": list(signals_figures.sentences(run)),
+            "blood_made": list(signals_figures.blood_made(run)),
+            "no_supply": supply_figures.untested(run),
             "not_called": list(not_called(run)),
             "pictures": pictures,
             "map": map_data(run, genes, seed=config["seed"]),

@@ -122,7 +122,7 @@ def _signals(run: RunTables) -> list[Picture]:
             "responses",
             signals_figures.responses(run["responses"], contrast_titles(run)),
             caption="Genes that answer to a signal, by lineage: green is more of the answer in the "
-            "test arm, purple less, hatched not testable. Where a control (interferon, "
+            "test arm, purple less. Where a control (interferon, "
             "immediate-early genes) moves in the same cells, it is the simpler reading.",
             tables=_sources("responses"),
             nothing="No response could be measured in both arms of a contrast.",
@@ -140,12 +140,14 @@ def _signals(run: RunTables) -> list[Picture]:
 
 
 def _supply(supply: pd.DataFrame, contrast: Mapping, title: str) -> Picture:
+    supply = supply[supply["contrast"] == contrast["name"]]
+    none = supply_figures.verdict(supply)
     return picture(
         f"supply-{contrast['name']}",
-        supply_figures.supplies(supply[supply["contrast"] == contrast["name"]], contrast),
+        supply_figures.supplies(supply, contrast),
         caption=f"{title}: what lineages supply to the tissue, the {supply_figures.MAX_SUPPLIES} "
         "smallest p-values. The change (dot) is the sum of its parts, in log2: how much more "
-        "frequent the cells are and how much more of the transcript each holds.",
+        f"frequent the cells are and how much more of the transcript each holds. {none}".strip(),
         tables=_sources("supply"),
         nothing=f"{title}: no supply could be tested.",
     )

@@ -1,5 +1,7 @@
 """Which published facts came back from the data of this run?"""
 
+import pandas as pd
+
 from emhniche.report import words
 from emhniche.report.index_tables import run_table
 from emhniche.report.page_tables import Column, PageTable
@@ -25,15 +27,18 @@ def known_answers_table(run: RunTables) -> PageTable:
     table = run["known_answers"]
     asked = table[table["status"].isin(list(_ANSWERS))]
     asked = asked.sort_values("status", kind="stable")
-    asked = asked.assign(answer=asked["status"].map(_ANSWERS), data=asked["scope"].map(_SCOPES.get))
+    asked = asked.assign(
+        answer=asked["status"].map(_ANSWERS),
+        data=[_asked_of(row) for _, row in asked.iterrows()],
+    )
     columns = [
         Column("check", "Check", "text"),
         Column("answer", "Answer", "text"),
         Column("claim", "What is published", "prose"),
+        Column("pass_rule", "Rule", "narrow"),
         Column("observed", "What was seen", "prose"),
-        Column("datasets", "Dataset", "text"),
-        Column("data", "Asked of", "text"),
-        Column("source", "Source", "text"),
+        Column("data", "Asked of", "narrow"),
+        Column("source", "Source", "narrow"),
     ]
     left = words.plural(len(table) - len(asked), "check")
     return run_table(
@@ -42,5 +47,14 @@ def known_answers_table(run: RunTables) -> PageTable:
         asked,
         columns,
         caption="Published facts, each asked of the data with a rule that was fixed beforehand. "
+        "Pass means that the rule in the file held, not that the claim was shown. "
         f"{left} could not be asked of these data; the file says why.",
     )
+
+
+def _asked_of(row: pd.Series) -> str:
+    """Say whose data answered; a check without a dataset asks the gene tables alone."""
+    if words.is_missing(row["datasets"]):
+        return "the gene tables"
+    names = words.join(str(row["datasets"]).split(";"))
+    return f"{names} ({_SCOPES.get(row['scope'], row['scope'])})"

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from emhniche.emh_axes import STRATA
 from emhniche.report import words
+from emhniche.response import N_RANDOM
 
 REFERENCES = {
     "panel": (
@@ -115,6 +117,31 @@ CELL_ESTIMATE = {
 """What estimates the false discovery rate of called cells in each mode, and its source."""
 
 
+ANSWERED = ("tested", "effect_only", "described", "pass", "fail")
+"""Status of a row that says something."""
+
+SIGNALS = {
+    "supply": "The supply of a ligand, the transcripts that one kind of cell holds per million of "
+    "the tissue, was compared over donors in unsorted libraries, and split into how frequent the "
+    "cells are and how much each holds.",
+    "ligand_receptor_contrasts": "Pairs of ligand and receptor were compared between arms by the "
+    "geometric mean of their levels, on the log scale, over all donors with enough cells of both "
+    "lineages.",
+    "score_contrasts": "Scores were compared between arms by a mixed model with an intercept for "
+    "each donor in an arm.",
+    "responses": "A response is the mean log2 expression of genes that a signal switches on, less "
+    f"that of {N_RANDOM} random sets as abundant in the same cells; it was compared over donors.",
+    "emh_index": "The EMH index of a donor is the mean of the log2 odds of HSPC, erythroid cells, "
+    "megakaryocytes and neutrophil precursors, less those of reference donors of the same tissue "
+    "and dataset.",
+    "emh_axes": "Axes were ranked by their Spearman correlation with the index within "
+    f"{words.join(STRATA)}, with p from permuting donors "
+    "within these where their number allows one.",
+    "known_answers": "Published facts were asked of the run with rules that were fixed beforehand.",
+}
+"""Table of the run -> how it was made."""
+
+
 @dataclass(frozen=True)
 class Paragraph:
     """One step of the methods."""
@@ -124,7 +151,9 @@ class Paragraph:
     sources: tuple[str, ...]
 
 
-def methods_text(config: Mapping, provenance: Mapping, *, epochs: int) -> list[Paragraph]:
+def methods_text(
+    config: Mapping, provenance: Mapping, *, epochs: int, tables: Mapping[str, pd.DataFrame]
+) -> list[Paragraph]:
     """Write the methods of a run.
 
     Parameters
@@ -135,6 +164,8 @@ def methods_text(config: Mapping, provenance: Mapping, *, epochs: int) -> list[P
         Its ``provenance.json``.
     epochs
         Passes over the cells that the model made.
+    tables
+        Tables of the run by name; a method is told where its table has an answer.
 
     Returns
     -------
@@ -142,14 +173,16 @@ def methods_text(config: Mapping, provenance: Mapping, *, epochs: int) -> list[P
         In the order of the analysis.
     """
     tool = _Tools(provenance["packages"])
-    return [
+    paragraphs = [
         _workflow(config, provenance, tool),
         _quality(config["qc"]),
         _cells(config, tool, epochs),
         _scores(config["score"]),
         _comparison(config["niche"], tool),
+        _signals(config["niche"], tables),
         _pathological(config["myeloid"]),
     ]
+    return [one for one in paragraphs if one.text]
 
 
 def cited(
@@ -311,6 +344,21 @@ def _comparison(niche: Mapping, tool: _Tools) -> Paragraph:
         "was controlled within each contrast and tier of the panel.",
         ("squair", "voom", "deseq2", "pydeseq2", "propeller", "bh"),
     )
+
+
+def _signals(niche: Mapping, tables: Mapping[str, pd.DataFrame]) -> Paragraph:
+    used = [
+        text
+        for name, text in SIGNALS.items()
+        if name in tables and tables[name]["status"].isin(ANSWERED).any()
+    ]
+    if any(one.get("interaction") for one in niche["contrasts"]):
+        used.insert(
+            0,
+            "An interaction is the difference of two differences, of the arms at one place and at "
+            "the other; donors found at both are compared with themselves.",
+        )
+    return Paragraph("Further comparisons", " ".join(used), ("bh",))
 
 
 def _pathological(myeloid: Mapping) -> Paragraph:

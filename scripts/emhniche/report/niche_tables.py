@@ -10,7 +10,7 @@ from emhniche.report.findings import top_producers
 from emhniche.report.index_tables import run_table
 from emhniche.report.myeloid_findings import marker_words
 from emhniche.report.niche_figures import known, places
-from emhniche.report.page_tables import Column, PageTable
+from emhniche.report.page_tables import Column, PageTable, with_interval
 from emhniche.report.tables import RunTables, contrast_titles
 from emhniche.verdict import ALPHA
 
@@ -54,7 +54,7 @@ def producer_table(run: RunTables) -> PageTable:
 def design_table(run: RunTables) -> PageTable:
     """Return the verdict on each contrast."""
     columns = [
-        Column("contrast", "Contrast"),
+        Column("contrast", "Contrast", "narrow"),
         Column("verdict", "Verdict", "status"),
         Column("units_test", "Units, test", "count"),
         Column("units_reference", "Units, ref.", "count"),
@@ -83,23 +83,22 @@ def contrast_table(run: RunTables) -> PageTable:
     )
     shown = table.loc[order.index[:MAX_ROWS]]
     columns = [
-        Column("contrast", "Contrast"),
+        Column("contrast", "Contrast", "narrow"),
         Column("axis", "Axis", "text"),
         Column("gene", "Gene", "text"),
         Column("role", "Role"),
         Column("cell_type", "Cell type"),
         Column("effect", "log2 fold change", "signed"),
-        Column("ci_low", "95 % from", "signed"),
-        Column("ci_high", "to", "signed"),
+        Column("interval", "95 %", "text"),
         Column("q", "q", "p"),
         Column("counts_test", "Counts, test", "count"),
-        Column("counts_reference", "Counts, reference", "count"),
+        Column("counts_reference", "Counts, ref.", "count"),
         Column("status", "Status", "status"),
     ]
     return run_table(
         run,
         "contrasts",
-        _titled(run, shown),
+        _titled(run, with_interval(shown)),
         columns,
         caption=f"Differences that have a size: {words.number(len(shown))} of "
         f"{words.number(len(table))}; {words.number(len(judged) - len(table))} further "
@@ -113,13 +112,12 @@ def composition_table(run: RunTables) -> PageTable:
     table = run["composition"][run["composition"]["level"] == "lineage"]
     known_share = table[["fraction_test", "fraction_reference"]].notna().any(axis=1)
     columns = [
-        Column("contrast", "Contrast"),
+        Column("contrast", "Contrast", "narrow"),
         Column("lineage", "Lineage"),
         Column("fraction_test", "Test", "percent"),
         Column("fraction_reference", "Reference", "percent"),
         Column("effect", "log2 odds ratio", "signed"),
-        Column("ci_low", "95 % from", "signed"),
-        Column("ci_high", "to", "signed"),
+        Column("interval", "95 %", "text"),
         Column("q", "q", "p"),
         Column("effect_compositional", "Against the median kind", "signed"),
         Column("q_compositional", "q of that", "p"),
@@ -128,7 +126,7 @@ def composition_table(run: RunTables) -> PageTable:
     return run_table(
         run,
         "composition",
-        _titled(run, table[known_share]),
+        _titled(run, with_interval(table[known_share])),
         columns,
         caption="Frequency of lineages, the mean of the units, from libraries that were not sorted "
         "or enriched. Where one kind grows, the odds of all others fall: the log2 fold change "
@@ -143,7 +141,12 @@ def ligand_receptor_table(run: RunTables) -> PageTable:
     scored = table[table["score"].notna() & (table["status"] != "not_testable")]
     shown = scored.sort_values("score", ascending=False, kind="stable").head(MAX_ROWS)
     unit = shown["unit"].astype(str).str.replace("^unknown:", "library ", regex=True)
-    shown = shown.assign(ambient=_ambient_words(shown), unit=unit)
+    condition = shown["condition"].fillna("").astype(str).map(lambda one: one and f", {one}")
+    signal = shown["axis"].astype(str) + ", " + shown["sign"].astype(str).map(words.name)
+    shown = shown.assign(
+        place=shown["niche"].map(words.name) + ", " + unit + condition,
+        signal=signal + _ambient_words(shown),
+    )
     columns = [
         Column("score", "Score", "hundredths"),
         Column("ligand", "Ligand", "text"),
@@ -152,12 +155,8 @@ def ligand_receptor_table(run: RunTables) -> PageTable:
         Column("receptor", "Receptor", "text"),
         Column("receiver", "held by"),
         Column("receptor_detection", "Cells", "percent"),
-        Column("sign", "Sign"),
-        Column("axis", "Axis", "text"),
-        Column("niche", "Niche"),
-        Column("unit", "Donor or library", "text"),
-        Column("condition", "Condition", "text"),
-        Column("ambient", "Note", "text"),
+        Column("signal", "Axis and sign", "narrow"),
+        Column("place", "Niche, donor or library", "narrow"),
     ]
     return run_table(
         run,
@@ -283,7 +282,7 @@ def _titled(run: RunTables, table: pd.DataFrame) -> pd.DataFrame:
 
 def _ambient_words(table: pd.DataFrame) -> pd.Series:
     flagged = table["ambient"].fillna(False).astype(bool)
-    return flagged.map({True: "may be ambient", False: ""})
+    return flagged.map({True: "; may be ambient", False: ""})
 
 
 def _producer(gene: str, best: pd.DataFrame, judged: set[str]) -> str:

@@ -35,8 +35,8 @@ class Column:
     heading
         What it is called on the page.
     kind
-        One of :data:`NUMERIC`, or ``name``, ``text``, ``prose`` (a sentence), ``status``,
-        ``verdict``, ``sample``.
+        One of :data:`NUMERIC`, or ``name``, ``text``, ``prose`` (a sentence), ``narrow`` (small
+        type in a narrow column), ``status``, ``verdict``, ``sample``.
     """
 
     key: str
@@ -66,6 +66,8 @@ class PageTable:
         Relative path of the file it was made from.
     searchable
         Whether a search field stands above it.
+    folded
+        Why it is folded away, in a sentence that stands in its place; empty where it is not.
     """
 
     name: str
@@ -74,6 +76,7 @@ class PageTable:
     rows: Sequence[Sequence[tuple[str, str, object]]]
     source: str = ""
     searchable: bool = field(default=False)
+    folded: str = ""
 
 
 def page_table(
@@ -84,6 +87,7 @@ def page_table(
     caption: str,
     source: str = "",
     searchable: bool = False,
+    folded: str = "",
 ) -> PageTable:
     """Put the rows of a table in words.
 
@@ -95,7 +99,7 @@ def page_table(
         Its rows, in their order.
     columns
         What is shown; columns that the table lacks are left out.
-    caption, source, searchable
+    caption, source, searchable, folded
         As in :class:`PageTable`.
 
     Returns
@@ -107,7 +111,30 @@ def page_table(
         [_cell(column, value) for column, value in zip(shown, values, strict=True)]
         for values in zip(*(table[column.key] for column in shown), strict=True)
     ]
-    return PageTable(name, caption, shown, rows, source, searchable)
+    return PageTable(name, caption, shown, rows, source, searchable, folded)
+
+
+def with_interval(table: pd.DataFrame, write: Formatter = words.signed) -> pd.DataFrame:
+    """Put the limits of an interval into one column, ``interval``, in words.
+
+    Parameters
+    ----------
+    table
+        With ``ci_low`` and ``ci_high``.
+    write
+        How a limit is written.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `table` with the column; empty where a limit is missing.
+    """
+    limits = zip(table["ci_low"], table["ci_high"], strict=True)
+    texts = [
+        "" if words.is_missing(low) or words.is_missing(high) else f"{write(low)} to {write(high)}"
+        for low, high in limits
+    ]
+    return table.assign(interval=texts)
 
 
 def _cell(column: Column, value: object) -> tuple[str, str, object]:

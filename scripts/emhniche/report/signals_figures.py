@@ -14,16 +14,19 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from emhniche.axes import Q_LEVEL
+from emhniche.emh_axes import ALPHA
 from emhniche.report import figures, words
 from emhniche.report.figures import INK, QUIET, styled
 from emhniche.report.finding import Finding, source
 from emhniche.report.index_tables import run_table
 from emhniche.report.niche_figures import NOT_TESTABLE
-from emhniche.report.page_tables import Column, PageTable
+from emhniche.report.page_tables import Column, PageTable, with_interval
 from emhniche.report.tables import RunTables, contrast_titles
 
 MAX_ROWS = 100
 """Rows of a table on the page; the linked file holds all."""
+
+NO_ORDER = f"With these donors no order gives p ≤ {ALPHA:g}; the ranking says nothing."
 
 NAMED = 4
 """Rows named in a sentence."""
@@ -66,10 +69,9 @@ def responses(table: pd.DataFrame, titles: dict[str, str]) -> Figure | None:
     sets = table.drop_duplicates("set")[["set", "axis", "kind"]]
     lineages = words.order(sized["cell_type"], list(figures.LINEAGE_COLOURS))
     reach = max(0.5, float(sized["effect"].abs().quantile(0.98)))
-    height = 0.9 + len(shown) * (0.5 + 0.24 * len(sets))
-    figure, axes = figures.new_figure(
-        3.6 + 0.42 * len(lineages), height + 0.9, rows=len(shown), sharex=True
-    )
+    names = [words.short(words.name(one), 22) for one in lineages]
+    height = 0.9 + len(shown) * (1.4 + 0.24 * len(sets))
+    figure, axes = figures.new_figure(3.6 + 0.42 * len(lineages), height, rows=len(shown))
     for axis, name in zip(axes[:, 0], shown, strict=True):
         part = table[table["contrast"] == name].set_index(["set", "cell_type"])
         grid = part["effect"].astype(float).unstack("cell_type")
@@ -85,10 +87,9 @@ def responses(table: pd.DataFrame, titles: dict[str, str]) -> Figure | None:
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
         axis.set_title(words.short(titles[name], 60))
-    names = [words.short(words.name(one), 22) for one in lineages]
-    axes[-1, 0].set_xticks(
-        range(len(lineages)), names, rotation=50, ha="right", rotation_mode="anchor", fontsize=8
-    )
+        axis.set_xticks(
+            range(len(lineages)), names, rotation=50, ha="right", rotation_mode="anchor", fontsize=8
+        )
     bar = figure.colorbar(picture, ax=axes[:, 0], shrink=0.6 / len(shown) + 0.2, aspect=14)
     bar.set_label("mean log2 fold change of the\nresponse beyond its background", fontsize=8)
     handles = [
@@ -156,7 +157,7 @@ def emh_index(table: pd.DataFrame) -> Figure | None:
         axis.set_xticks(range(len(BRANCHES)), list(BRANCHES.values()))
         axis.set_xlim(-0.6, len(BRANCHES) - 0.4)
         axis.grid(True, axis="y")
-        axis.set_ylabel("log2 odds against\nthe tissue at rest")
+        axis.set_ylabel("log2 odds against\nreference donors")
         axis.set_title(words.short(f"{words.name(tissue)}, {dataset}", 60))
     handles = [
         Line2D([], [], marker=marks[one], linestyle="", color=colour[one], label=words.short(one))
@@ -167,7 +168,7 @@ def emh_index(table: pd.DataFrame) -> Figure | None:
 
 
 def sentences(run: RunTables) -> Iterator[Finding]:
-    """Say for each contrast which scores and responses differ, and whether more blood is made."""
+    """Say for each contrast which scores and responses differ."""
     for contrast, title in contrast_titles(run).items():
         for table, noun in (("score_contrasts", "score"), ("responses", "response")):
             rows = run[table][run[table]["contrast"] == contrast]
@@ -178,6 +179,11 @@ def sentences(run: RunTables) -> Iterator[Finding]:
             if len(tested):
                 text = f"{title}, {_named(tested, noun)}"
                 yield Finding("tested", text, source(table))
+
+
+def blood_made(run: RunTables) -> Iterator[Finding]:
+    """Say for each contrast whether more blood is made outside the marrow."""
+    for contrast, title in contrast_titles(run).items():
         rows = run["emh_contrasts"][run["emh_contrasts"]["contrast"] == contrast]
         rows = rows[(rows["measure"] == "emh_index") & rows["effect"].notna()]
         for _, row in rows.iterrows():
@@ -190,47 +196,88 @@ def sentences(run: RunTables) -> Iterator[Finding]:
 
 def _named(tested: pd.DataFrame, noun: str) -> str:
     """Name the rows that differ by their test, and no other."""
+    tested = _once(tested)
+    tested = tested.assign(set_name=_set_names_in_words(tested), cells=_cells_in_words(tested))
     differ = tested[tested["q"] <= Q_LEVEL].sort_values("p", kind="stable")
     found = f"{noun}s that differ at a false discovery rate of {Q_LEVEL:g}: "
     if differ.empty:
         return f"{found}none of {words.number(len(tested))}."
     top = differ.drop_duplicates("set").head(NAMED)
     names = [
-        f"{words.name(row['set'])} {'higher' if row['effect'] > 0 else 'lower'} in "
-        f"{words.name(row['cell_type'])}"
+        f"{row['set_name']} {'higher' if row['effect'] > 0 else 'lower'} in {row['cells']}"
         for _, row in top.iterrows()
     ]
     return f"{found}{len(differ)} of {words.number(len(tested))}, first {words.join(names)}."
 
 
+def _once(rows: pd.DataFrame) -> pd.DataFrame:
+    """Leave out cell types that are all of their lineage, whose comparison is the lineage's."""
+    same = ("contrast", "set", "effect", "ci_low", "ci_high", "p", "cells_test", "cells_reference")
+    order = (rows["level"] != "lineage").sort_values(kind="stable").index
+    again = rows.loc[order].duplicated([key for key in same if key in rows])
+    return rows[~(again.reindex(rows.index) & (rows["level"] == "cell_type"))]
+
+
+def _set_names_in_words(rows: pd.DataFrame) -> list[str]:
+    """Name sets for a reader; a set that others are judged by is called a control."""
+    kinds = rows.reindex(columns=["kind", "role"])
+    control = (kinds["kind"] == "control") | (kinds["role"] == "negative_control")
+    return [
+        words.set_name(name, control=one) for name, one in zip(rows["set"], control, strict=True)
+    ]
+
+
+def _cells_in_words(rows: pd.DataFrame) -> list[str]:
+    """Name cells for a reader; a lineage that shares its name with a cell type is called one."""
+    types = set(rows.loc[rows["level"] == "cell_type", "cell_type"])
+    return [
+        words.name(cells) + (" (lineage)" if level == "lineage" and cells in types else "")
+        for cells, level in zip(rows["cell_type"], rows["level"], strict=True)
+    ]
+
+
 def score_table(run: RunTables) -> PageTable:
-    """Return the scores that have a size, by p; what names a cell is left to the file."""
+    """Return the scores that have a size, by p, then by size; names of cells stay in the file."""
     table = run["score_contrasts"]
-    judged = table[(table["tier"] != "identity") & table["effect"].notna()]
-    shown = judged.sort_values(["p", "set", "level"], kind="stable").head(MAX_ROWS)
+    judged = _once(table[(table["tier"] != "identity") & table["effect"].notna()])
+    judged = judged.assign(
+        size=-judged["effect_z"].abs(),
+        name=_set_names_in_words(judged),
+        cells=_cells_in_words(judged),
+        units=[f"{words.number(a)} / {words.number(b)}" for a, b in _units(judged)],
+    )
+    shown = judged.sort_values(["p", "size", "set", "level"], kind="stable").head(MAX_ROWS)
     columns = [
-        Column("contrast", "Contrast"),
-        Column("set", "Set"),
-        Column("cell_type", "Cells"),
+        Column("contrast", "Contrast", "narrow"),
+        Column("name", "Set", "text"),
+        Column("cells", "Cells", "text"),
         Column("effect", "Difference of score", "number"),
-        Column("ci_low", "95 % from", "number"),
-        Column("ci_high", "to", "number"),
+        Column("interval", "95 %", "text"),
         Column("effect_z", "in s.d. of random sets", "signed"),
         Column("p", "p", "p"),
         Column("q", "q", "p"),
-        Column("units_test", "Units, test", "count"),
-        Column("units_reference", "Units, ref.", "count"),
+        Column("units", "Units, test / ref.", "text"),
         Column("status", "Status", "status"),
     ]
+    order = "smallest p first"
+    if shown["p"].isna().all():
+        order = "largest first, in standard deviations of random sets; none has a p-value"
     return run_table(
         run,
         "score_contrasts",
-        shown.assign(contrast=shown["contrast"].map(contrast_titles(run))),
+        with_interval(shown, words.significant).assign(
+            contrast=shown["contrast"].map(contrast_titles(run))
+        ),
         columns,
         caption=f"Scores of axes and of states of cells (0 to 1), compared over donors: "
-        f"{words.number(len(shown))} of {words.number(len(judged))} that have a size, by p.",
+        f"{words.number(len(shown))} of {words.number(len(judged))} that have a size, {order}.",
         searchable=True,
     )
+
+
+def _units(rows: pd.DataFrame) -> zip:
+    """Return the units of both arms, row by row."""
+    return zip(rows["units_test"], rows["units_reference"], strict=True)
 
 
 def axis_table(run: RunTables) -> PageTable:
@@ -243,7 +290,7 @@ def axis_table(run: RunTables) -> PageTable:
         Column("side", "Side"),
         Column("lineage", "Cells"),
         Column("genes", "Genes", "prose"),
-        Column("rho", "Spearman, within condition", "hundredths"),
+        Column("rho", "Spearman, within strata", "hundredths"),
         Column("units", "Donors", "count"),
         Column("min_attainable_p", "Smallest p possible", "p"),
         Column("p", "p", "p"),
@@ -258,4 +305,10 @@ def axis_table(run: RunTables) -> PageTable:
         caption="Sides of axes by how they follow the EMH index from donor to donor of one "
         f"condition, tissue and platform: {len(shown)} of {words.number(len(table))}.",
         searchable=True,
+        folded=NO_ORDER if len(shown) and not _can_be_tested(shown) else "",
     )
+
+
+def _can_be_tested(axes: pd.DataFrame) -> bool:
+    """Tell whether some order of the donors could give a small p for any row."""
+    return bool((axes["min_attainable_p"] <= ALPHA).any())

@@ -10,11 +10,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from emhniche.axes import Q_LEVEL
 from emhniche.report import figures, words
 from emhniche.report.figures import INK, QUIET, styled
 from emhniche.report.index_tables import run_table
 from emhniche.report.niche_figures import change_axis
-from emhniche.report.page_tables import Column, PageTable
+from emhniche.report.page_tables import Column, PageTable, with_interval
 from emhniche.report.tables import RunTables, contrast_titles
 
 MAX_SUPPLIES = 16
@@ -72,19 +73,65 @@ def supplies(supply: pd.DataFrame, contrast: Mapping) -> Figure | None:
         Line2D([], [], marker=marker, color=colour, markersize=4.5, linestyle="")
         for _, colour, marker in PARTS.values()
     ]
-    labels = ["in the tissue, 95 % interval", *(f"of it {text}" for text, _, _ in PARTS.values())]
+    labels = ["in the tissue, 95 % interval", *(f"part: {text}" for text, _, _ in PARTS.values())]
     figure.legend(handles, labels, loc="outside upper left", ncols=3)
     return figure
+
+
+def verdict(supply: pd.DataFrame) -> str:
+    """Say that nothing is called where nothing is.
+
+    Parameters
+    ----------
+    supply
+        Rows of ``niche/supply.tsv`` of one contrast.
+
+    Returns
+    -------
+    str
+        A sentence, empty where some row of a lineage differs.
+    """
+    tested = supply[(supply["level"] == "lineage") & (supply["status"] == "tested")]
+    if tested.empty or (tested["q"] <= Q_LEVEL).any():
+        return ""
+    return f"None of {words.number(len(tested))} differs at q ≤ {Q_LEVEL:g}."
+
+
+def untested(run: RunTables) -> str:
+    """Name the contrasts in which no supply of a lineage was tested.
+
+    Parameters
+    ----------
+    run
+        Tables of the run.
+
+    Returns
+    -------
+    str
+        A sentence; empty where every contrast has one, or none has: the table says that.
+    """
+    table = run["supply"]
+    tested = table[(table["level"] == "lineage") & (table["status"] == "tested")]
+    titles = contrast_titles(run)
+    mute = [title for name, title in titles.items() if name not in set(tested["contrast"])]
+    if not mute or (len(mute) == len(titles) and not _tested(table).any()):
+        return ""
+    return f"No supply of a lineage could be tested: {'; '.join(mute)}."
+
+
+def _tested(table: pd.DataFrame) -> pd.Series:
+    """Tell which rows the table of the page may show."""
+    return (table["status"] == "tested") & (table["level"] != "cell_type")
 
 
 def supply_table(run: RunTables) -> PageTable:
     """Return the changes of supply that were tested, smallest p first."""
     table = run["supply"]
-    tested = table[(table["status"] == "tested") & (table["level"] != "cell_type")]
+    tested = table[_tested(table)]
     shown = tested.sort_values("p", kind="stable").head(MAX_ROWS)
-    shown = shown.assign(contrast=shown["contrast"].map(contrast_titles(run)))
+    shown = with_interval(shown).assign(contrast=shown["contrast"].map(contrast_titles(run)))
     columns = [
-        Column("contrast", "Contrast"),
+        Column("contrast", "Contrast", "narrow"),
         Column("gene", "Gene", "text"),
         Column("cell_type", "Supplied by"),
         Column("supply_test", "Test, per million", "number"),
@@ -92,8 +139,7 @@ def supply_table(run: RunTables) -> PageTable:
         Column("effect", "log2 fold change", "signed"),
         Column("effect_abundance", "more cells", "signed"),
         Column("effect_expression", "more in each", "signed"),
-        Column("ci_low", "95 % from", "signed"),
-        Column("ci_high", "to", "signed"),
+        Column("interval", "95 %", "text"),
         Column("q", "q", "p"),
     ]
     return run_table(
@@ -114,17 +160,16 @@ def pair_contrast_table(run: RunTables) -> PageTable:
     table = run["ligand_receptor_contrasts"]
     compared = table[table["effect"].notna()]
     shown = compared.sort_values("p", kind="stable").head(MAX_ROWS)
-    shown = shown.assign(contrast=shown["contrast"].map(contrast_titles(run)))
+    shown = with_interval(shown).assign(contrast=shown["contrast"].map(contrast_titles(run)))
     columns = [
-        Column("contrast", "Contrast"),
+        Column("contrast", "Contrast", "narrow"),
         Column("ligand", "Ligand", "text"),
         Column("sender", "made by"),
         Column("receptor", "Receptor", "text"),
         Column("receiver", "held by"),
         Column("sign", "Sign"),
         Column("effect", "log2 change", "signed"),
-        Column("ci_low", "95 % from", "signed"),
-        Column("ci_high", "to", "signed"),
+        Column("interval", "95 %", "text"),
         Column("q", "q", "p"),
         Column("status", "Status", "status"),
     ]

@@ -19,6 +19,9 @@ LINEAGE_WORDS = {
 }
 """Lineages whose name in the tables is not how a reader would write it."""
 
+SET_WORDS = {".agonist": "ligands", ".receptor": "receptors", ".antagonist": "antagonists"}
+"""Ending of the name of an axis' side -> what its genes are."""
+
 REASON_WORDS = {
     "low_counts": "too few counts",
     "low_genes": "too few genes",
@@ -201,6 +204,23 @@ def name(value: object) -> str:
     if is_missing(value):
         return MISSING
     return LINEAGE_WORDS.get(str(value), str(value).replace("_", " "))
+
+
+def set_name(value: object, *, control: bool = False) -> str:
+    """Write the name of a set of genes: ``IL-1 ligands`` for ``IL-1.agonist``.
+
+    Parameters
+    ----------
+    value
+        Name of the set in the tables.
+    control
+        Whether the set is one that others are judged by: then it is called so.
+    """
+    text = name(value)
+    for ending, noun in SET_WORDS.items():
+        if text.endswith(ending):
+            text = f"{text.removesuffix(ending)} {noun}"
+    return f"control {text}" if control and "control" not in text else text
 
 
 def reason(value: object) -> str:

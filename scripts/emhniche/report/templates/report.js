@@ -33,6 +33,22 @@
     });
   }
 
+  // What is wider than the page says that it scrolls; what is folded away has no width yet.
+  const hint = (box) => {
+    const cut = box.scrollWidth > box.clientWidth + 1;
+    box.classList.toggle("cut", cut);
+    const before = box.previousElementSibling;
+    const said = before?.classList.contains("hint") ? before : null;
+    if (!cut) said?.remove();
+    if (!cut || said) return;
+    const line = document.createElement("p");
+    line.className = "hint";
+    line.textContent = "Scroll sideways for the rest \u2192";
+    box.before(line);
+  };
+  const watch = new ResizeObserver((entries) => entries.forEach((one) => hint(one.target)));
+  for (const box of document.querySelectorAll(".scroll, figure .drawing")) watch.observe(box);
+
   for (const input of document.querySelectorAll("input[data-filter]")) {
     const table = document.getElementById(input.dataset.filter);
     const shown = document.getElementById(`${input.dataset.filter}-shown`);
