@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from emhniche import resources
+from emhniche import gene_tables
 from emhniche.errors import InputError
 from emhniche.known_answer_settings import KINDS, parts, read_settings
 
@@ -96,8 +96,8 @@ def load_checks(path: str | Path) -> list[Check]:
         When the file or a column is missing, a check comes twice, a column that every check needs
         is empty, a kind or scope is unknown, or the settings are not those of the kind.
     """
-    table = resources._read(path, _COLUMNS)
-    resources._check_unique(path, table, ["check"])
+    table = gene_tables.read_rows(path, _COLUMNS)
+    gene_tables.check_unique(path, table, ["check"])
     return [
         _check(f"{path}: row {number} ({row['check']})", row)
         for number, row in zip(table.index, table.to_dict("records"), strict=True)
@@ -107,9 +107,9 @@ def load_checks(path: str | Path) -> list[Check]:
 def _check(where: str, row: Mapping[str, str]) -> Check:
     """Return the check of a row."""
     for column in _FILLED:
-        resources._check_filled(where, column, row[column])
-    resources._check_choice(where, "kind", row["kind"], KINDS)
-    resources._check_choice(where, "scope", row["scope"], SCOPES)
+        gene_tables.check_filled(where, column, row[column])
+    gene_tables.check_choice(where, "kind", row["kind"], KINDS)
+    gene_tables.check_choice(where, "scope", row["scope"], SCOPES)
     runs_on = tuple(map(str.strip, row["runs_on"].split(";")))
     if not all(runs_on):
         raise InputError(

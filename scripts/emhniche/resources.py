@@ -5,14 +5,23 @@ lineages and the ligand-receptor pairs. The readers here check a table row by ro
 leans on it, and hand out the rows of one species. ``resources/README.md`` explains the columns.
 """
 
-import csv
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from emhniche.errors import InputError
+from emhniche.gene_tables import (
+    SPECIES,
+    check_choice,
+    check_filled,
+    check_gene,
+    check_genes,
+    check_species,
+    check_unique,
+    read_rows,
+    rows_of_species,
+)
 
 LINEAGES = (
     *("B", "plasma", "T", "NK", "DC", "monocyte_macrophage", "neutrophil", "mast_basophil"),
@@ -28,7 +37,6 @@ SIDES = {
 }
 """The three sides of an axis and the panel roles each one holds. They are never summed."""
 
-_SPECIES = ("mouse", "human")
 _TIERS = ("core", "extended")
 _TISSUES = ("any", "marrow", "spleen", "both")
 _POLARITIES = ("positive", "negative")
@@ -37,9 +45,6 @@ _SIGNS = {
     "antagonist": (("antagonist",), ("receptor",)),
     "decoy": (SIDES["agonist"], ("decoy", "decoy_receptor")),
 }
-_ABSENT = {"mouse": ("CXCL8", "IL37"), "human": ("CXCL15", "WFDC17", "NGP", "IFITM6")}
-"""Genes that the other species has and this one lacks (Ensembl orthologues), upper case."""
-
 _SOURCES = ("source", "verification", "note")
 _GENES = ("species", "tissue", "polarity", "genes", "source", "verification")
 _PANEL_COLUMNS = (
@@ -74,17 +79,17 @@ def load_panel(path: str | Path, species: str) -> pd.DataFrame:
         symbol written as the other species writes it, a gene that the species has not, an axis
         written in two ways, no gene of `species`.
     """
-    _check_species(species)
-    table = _read(path, _PANEL_COLUMNS)
+    check_species(species)
+    table = read_rows(path, _PANEL_COLUMNS)
     for row in table.itertuples():
         where = f"{path}: row {row.Index}"
-        _check_choice(where, "role", row.role, [role for side in SIDES.values() for role in side])
-        _check_choice(where, "tier", row.tier, _TIERS)
-        _check_filled(where, "axis", row.axis)
+        check_choice(where, "role", row.role, [role for side in SIDES.values() for role in side])
+        check_choice(where, "tier", row.tier, _TIERS)
+        check_filled(where, "axis", row.axis)
         _check_orthologs(where, row)
     _check_axes(path, table["axis"])
-    for one in _SPECIES:
-        _check_unique(path, table[table[f"{one}_symbol"] != ""], [f"{one}_symbol"])
+    for one in SPECIES:
+        check_unique(path, table[table[f"{one}_symbol"] != ""], [f"{one}_symbol"])
     kept = table[table[f"{species}_symbol"] != ""]
     if kept.empty:
         raise InputError(f"{path}: no row has a {species}_symbol, but the samples are of {species}")
@@ -118,21 +123,21 @@ def load_signatures(path: str | Path, species: str) -> pd.DataFrame:
         is empty, repeated, of the other species or not a marker in this one, or when no row is of
         `species`.
     """
-    _check_species(species)
-    table = _read(path, _SIGNATURE_COLUMNS)
+    check_species(species)
+    table = read_rows(path, _SIGNATURE_COLUMNS)
     for row in table.itertuples():
         where = f"{path}: row {row.Index} ({row.set})"
         _check_gene_row(where, row)
-        _check_filled(where, "set", row.set)
+        check_filled(where, "set", row.set)
         # `class` is a Python word, so itertuples renames the column
         kind = table.at[row.Index, "class"]
-        _check_filled(where, "class", kind)
+        check_filled(where, "class", kind)
         if kind.startswith("pathological") and row.species == "mouse" and "Olr1" in row.genes:
             raise InputError(
                 f"{where}: gene Olr1 marks pathological neutrophils in human only "
                 "(doi 10.1126/sciimmunol.aaf8943); leave it out of mouse sets"
             )
-    _check_unique(path, table, ["set", "species", "polarity"])
+    check_unique(path, table, ["set", "species", "polarity"])
     return _of_species(path, table, species)
 
 
@@ -158,14 +163,14 @@ def load_lineages(path: str | Path, species: str) -> pd.DataFrame:
         When a column is missing, a lineage is unknown, a row comes twice, or
         a gene is empty, repeated or of the other species, or no row is of `species`.
     """
-    _check_species(species)
-    table = _read(path, _LINEAGE_COLUMNS)
+    check_species(species)
+    table = read_rows(path, _LINEAGE_COLUMNS)
     for row in table.itertuples():
         where = f"{path}: row {row.Index} ({row.lineage})"
-        _check_choice(where, "lineage", row.lineage, LINEAGES[:-1])
-        _check_filled(where, "cell_type", row.cell_type)
+        check_choice(where, "lineage", row.lineage, LINEAGES[:-1])
+        check_filled(where, "cell_type", row.cell_type)
         _check_gene_row(where, row)
-    _check_unique(path, table, ["lineage", "cell_type", "species", "tissue", "polarity"])
+    check_unique(path, table, ["lineage", "cell_type", "species", "tissue", "polarity"])
     return _of_species(path, table, species)
 
 
@@ -193,16 +198,16 @@ def load_ligand_receptor(path: str | Path, species: str, panel: pd.DataFrame) ->
         the ligand's, the panel's roles do not fit the sign (an antagonist as an agonist), or no row
         is of `species`.
     """
-    _check_species(species)
-    table = _read(path, _PAIR_COLUMNS)
+    check_species(species)
+    table = read_rows(path, _PAIR_COLUMNS)
     for row in table.itertuples():
         where = f"{path}: row {row.Index} ({row.ligand}-{row.receptor})"
-        _check_choice(where, "species", row.species, _SPECIES)
-        _check_choice(where, "sign", row.sign, _SIGNS)
+        check_choice(where, "species", row.species, SPECIES)
+        check_choice(where, "sign", row.sign, _SIGNS)
         chains = f";{row.coreceptor}" if row.coreceptor else ""
-        _check_genes(where, f"{row.ligand};{row.receptor}{chains}", row.species)
-    _check_unique(path, table, ["ligand", "receptor", "coreceptor", "species"])
-    kept = _rows_of(path, table, species)
+        check_genes(where, f"{row.ligand};{row.receptor}{chains}", row.species)
+    check_unique(path, table, ["ligand", "receptor", "coreceptor", "species"])
+    kept = rows_of_species(path, table, species)
     genes = panel.set_index("gene")
     for row in kept.itertuples():
         _check_pair(f"{path}: row {row.Index} ({row.ligand}-{row.receptor})", row, genes)
@@ -259,96 +264,10 @@ def check_panel_measured(panel: pd.DataFrame, genes: Iterable[str]) -> None:
         )
 
 
-def _read(path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Read a table as text, indexed by line number in the file (the header is line 1)."""
-    (_, header), *rows = _lines(path, columns)
-    _check_header(path, header, columns)
-    if not rows:
-        raise InputError(f"{path}: no row below the header; give one row a gene or set")
-    for number, fields in rows:
-        if len(fields) != len(header):
-            raise InputError(
-                f"{path}: row {number} has {len(fields)} fields, {len(header)} are needed; "
-                "separate fields by one tab, also empty ones"
-            )
-    numbers, fields = zip(*rows, strict=True)
-    return pd.DataFrame([*fields], pd.Index(numbers), header, dtype=str)
-
-
-def _lines(path: str | Path, columns: tuple[str, ...]) -> list[tuple[int, list[str]]]:
-    """Return the fields of each line that is not blank, with its number."""
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such file; give the path of a tab-separated table")
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as text:
-            reader = csv.reader(text, delimiter="\t")
-            lines = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a tab-separated table ({error}); save it as UTF-8") from None
-    if not lines:
-        raise InputError(f"{path}: it is empty; its columns would be {', '.join(columns)}")
-    return lines
-
-
-def _check_header(path: str | Path, header: list[str], columns: tuple[str, ...]) -> None:
-    """Refuse a header that is not tab-separated, lacks a column or has one twice."""
-    if len(header) == 1:
-        raise InputError(
-            f"{path}: it is not tab-separated, its header is one column {header[0]!r}; "
-            "put tabs between the columns"
-        )
-    missing = [column for column in columns if column not in header]
-    if missing:
-        raise InputError(
-            f"{path}: column {', '.join(missing)} is missing; it has {', '.join(header)}"
-        )
-    twice = [column for column in header if header.count(column) > 1]
-    if twice:
-        raise InputError(f"{path}: column {twice[0]!r} is there twice; name each column once")
-
-
-def _rows_of(path: str | Path, table: pd.DataFrame, species: str) -> pd.DataFrame:
-    """Return the rows of a species, of which there must be one."""
-    kept = table[table["species"] == species].copy()
-    if kept.empty:
-        raise InputError(
-            f"{path}: no row of {species}, which the samples are of; it has rows of "
-            f"{', '.join(table['species'].unique())} only"
-        )
-    return kept
-
-
 def _of_species(path: str | Path, table: pd.DataFrame, species: str) -> pd.DataFrame:
-    kept = _rows_of(path, table, species)
+    kept = rows_of_species(path, table, species)
     kept["genes"] = [tuple(text.split(";")) for text in kept["genes"]]
     return kept.reset_index(drop=True)
-
-
-def _check_species(species: str) -> None:
-    if species not in _SPECIES:
-        raise InputError(f"species: {species!r} is unknown; it would be one of mouse, human")
-
-
-def _check_choice(where: str, column: str, value: str, allowed: Iterable[str]) -> None:
-    if value not in allowed:
-        raise InputError(
-            f"{where}: {column} {value!r} is unknown; it would be one of {', '.join(allowed)}"
-        )
-
-
-def _check_filled(where: str, column: str, value: str) -> None:
-    if not value.strip():
-        raise InputError(f"{where}: {column} is empty; every row needs one")
-
-
-def _check_unique(path: str | Path, table: pd.DataFrame, columns: list[str]) -> None:
-    twice = table.duplicated(columns)
-    if twice.any():
-        row = table.index[twice][0]
-        raise InputError(
-            f"{path}: row {row}: {' '.join(table.loc[row, columns])} is there twice; "
-            f"{', '.join(columns)} must be unique together"
-        )
 
 
 def _check_axes(path: str | Path, axes: pd.Series) -> None:
@@ -365,54 +284,20 @@ def _check_axes(path: str | Path, axes: pd.Series) -> None:
 
 def _check_gene_row(where: str, row: tuple) -> None:
     """Check the columns that every table of gene sets shares."""
-    _check_choice(where, "species", row.species, _SPECIES)
-    _check_choice(where, "tissue", row.tissue, _TISSUES)
-    _check_choice(where, "polarity", row.polarity, _POLARITIES)
-    _check_genes(where, row.genes, row.species)
-
-
-def _check_genes(where: str, text: str, species: str) -> None:
-    """Refuse a list of symbols with a wrong one, or one twice."""
-    genes = text.split(";")
-    for gene in genes:
-        _check_gene(where, gene, species)
-        if genes.count(gene) > 1:
-            raise InputError(f"{where}: gene {gene} is there twice; name each gene once")
-
-
-def _check_gene(where: str, gene: str, species: str) -> None:
-    """Refuse a symbol that is empty, spaced, spelled for the other species or absent."""
-    if not gene:
-        raise InputError(f"{where}: gene '' is blank; put one ';' between symbols, none at the end")
-    if re.search(r"[\s,|]", gene):
-        raise InputError(f"{where}: gene {gene!r} is no symbol; separate symbols by ';' alone")
-    if gene.upper() in _ABSENT[species]:
-        raise InputError(
-            f"{where}: gene {gene} does not exist in {species}; leave it out of {species} rows"
-        )
-    upper = gene == gene.upper() and sum(letter.isalpha() for letter in gene) > 1
-    if species == "mouse" and upper and not gene.startswith("H2-"):
-        raise InputError(
-            f"{where}: gene {gene} is spelled as in human; mouse would be {_title(gene)}"
-        )
-    if species == "human" and gene.replace("orf", "") != gene.replace("orf", "").upper():
-        raise InputError(
-            f"{where}: gene {gene} is spelled as in mouse; human would be {gene.upper()}"
-        )
-
-
-def _title(gene: str) -> str:
-    return gene[:1] + gene[1:].lower()
+    check_choice(where, "species", row.species, SPECIES)
+    check_choice(where, "tissue", row.tissue, _TISSUES)
+    check_choice(where, "polarity", row.polarity, _POLARITIES)
+    check_genes(where, row.genes, row.species)
 
 
 def _check_orthologs(where: str, row: tuple) -> None:
     """Check the two symbols of a panel row against what it says of orthology."""
     if not row.human_symbol and not row.mouse_symbol:
         raise InputError(f"{where}: it names no gene; give human_symbol, mouse_symbol or both")
-    for species in _SPECIES:
+    for species in SPECIES:
         symbol, gene_id = getattr(row, f"{species}_symbol"), getattr(row, f"{species}_ensembl")
         if symbol:
-            _check_gene(where, symbol, species)
+            check_gene(where, symbol, species)
         if gene_id and not symbol:
             raise InputError(f"{where}: {species}_ensembl {gene_id} has no symbol; give both")
     alone = not (row.human_symbol and row.mouse_symbol)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from emhniche import resources
+from emhniche import gene_tables, resources
 from emhniche.errors import InputError
 
 KINDS = ("response", "control")
@@ -53,13 +53,13 @@ def load_responses(path: str | Path, species: str, panel: pd.DataFrame) -> pd.Da
         fewer than :data:`MIN_GENES`, the weights do not fit the genes, a control has an axis, or no
         row is of `species`.
     """
-    resources._check_species(species)
-    table = resources._read(path, _COLUMNS)
+    gene_tables.check_species(species)
+    table = gene_tables.read_rows(path, _COLUMNS)
     for row in table.itertuples():
         where = f"{path}: row {row.Index} ({row.set})"
         _check_row(where, row)
-    resources._check_unique(path, table, ["set", "species"])
-    kept = resources._rows_of(path, table, species)
+    gene_tables.check_unique(path, table, ["set", "species"])
+    kept = gene_tables.rows_of_species(path, table, species)
     for row in kept.itertuples():
         _check_axis(f"{path}: row {row.Index} ({row.set})", row, panel)
     kept["genes"] = [tuple(text.split(";")) for text in kept["genes"]]
@@ -73,14 +73,14 @@ def load_responses(path: str | Path, species: str, panel: pd.DataFrame) -> pd.Da
 
 def _check_row(where: str, row: tuple) -> None:
     """Check what can be told from a row alone."""
-    resources._check_filled(where, "set", row.set)
-    resources._check_choice(where, "kind", row.kind, KINDS)
-    resources._check_choice(where, "species", row.species, resources._SPECIES)
+    gene_tables.check_filled(where, "set", row.set)
+    gene_tables.check_choice(where, "kind", row.kind, KINDS)
+    gene_tables.check_choice(where, "species", row.species, gene_tables.SPECIES)
     for name in row.lineages.split(";"):
-        resources._check_choice(where, "lineages", name, (_ANY, *resources.LINEAGES[:-1]))
+        gene_tables.check_choice(where, "lineages", name, (_ANY, *resources.LINEAGES[:-1]))
     if _ANY in row.lineages.split(";") and row.lineages != _ANY:
         raise InputError(f"{where}: lineages {row.lineages!r}; give 'any' alone or name them")
-    resources._check_genes(where, row.genes, row.species)
+    gene_tables.check_genes(where, row.genes, row.species)
     n_genes = len(row.genes.split(";"))
     if n_genes < MIN_GENES:
         raise InputError(f"{where}: {n_genes} genes; a set needs {MIN_GENES} to be read")
