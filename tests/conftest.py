@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from own_project import REGISTRY, SHEET
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -24,3 +26,13 @@ def mirror() -> Path:
             f"no real files: {folder} is no folder; set EMH_MIRROR to the one that has them"
         )
     return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a working directory with a good sample sheet, registry and counts file."""
+    monkeypatch.chdir(tmp_path)
+    Path("samples.tsv").write_text(SHEET, encoding="utf-8")
+    Path("registry.tsv").write_text(REGISTRY, encoding="utf-8")
+    Path("local.h5ad").touch()
+    return tmp_path

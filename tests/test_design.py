@@ -16,12 +16,13 @@ from emhniche.design import (
     smallest_p,
 )
 from emhniche.settings import load_run
+from interaction_cases import INTERACTIONS
 
 
 @pytest.mark.parametrize(
     ("libraries", "contrast", "verdict", "formula", "reason"),
-    [design[1:] for design in DESIGNS],
-    ids=[design[0] for design in DESIGNS],
+    [design[1:] for design in [*DESIGNS, *INTERACTIONS]],
+    ids=[design[0] for design in [*DESIGNS, *INTERACTIONS]],
 )
 def test_verdict(libraries, contrast, verdict, formula, reason):
     found = audit_contrast(sheet(*libraries), contrast, min_units=3)
