@@ -13,6 +13,11 @@ from myeloid_cohort import SIGNATURE, Cohort, covariate_table, simulate
 
 ROOT = Path(__file__).resolve().parents[1]
 
+SETTINGS = {
+    **{"lineages": ["neutrophil", "monocyte_macrophage"], "q": 0.10, "mode": "fdr"},
+    **{"n_random": 60, "min_cells": 30, "min_donors": 3, "seed": 0},
+}
+
 
 def run_cells() -> tuple[ad.AnnData, pd.DataFrame, pd.DataFrame]:
     """Return a cohort with its marrow, a spleen without arms, and cases without reference."""
@@ -56,19 +61,7 @@ def run_cells() -> tuple[ad.AnnData, pd.DataFrame, pd.DataFrame]:
 @pytest.fixture(scope="module")
 def whole_run() -> MyeloidTables:
     cells, annotation, signatures = run_cells()
-    return call_myeloid(
-        cells,
-        annotation,
-        signatures,
-        names=["MDSC", "ghost"],
-        lineages=["neutrophil", "monocyte_macrophage"],
-        q=0.10,
-        mode="fdr",
-        n_random=60,
-        min_cells=30,
-        min_donors=3,
-        seed=0,
-    )
+    return call_myeloid(cells, annotation, signatures, names=["MDSC", "ghost"], **SETTINGS)
 
 
 def gate(tables: MyeloidTables, dataset: str, tissue: str, signature: str = "MDSC") -> pd.Series:
@@ -140,13 +133,7 @@ def test_where_nothing_is_called_the_subset_table_has_a_header_only():
         annotation[keep],
         signatures,
         names=["MDSC"],
-        lineages=["neutrophil", "monocyte_macrophage"],
-        q=0.10,
-        mode="fdr",
-        n_random=60,
-        min_cells=30,
-        min_donors=3,
-        seed=0,
+        **SETTINGS,
     )
     assert tables.subsets.empty
     assert {"subset", "lineage", "tissue", "cells", "units", "status"} <= set(tables.subsets)
@@ -161,13 +148,7 @@ def test_a_cell_without_annotation_is_an_error():
             annotation.iloc[1:],
             signatures,
             names=["MDSC"],
-            lineages=["neutrophil", "monocyte_macrophage"],
-            q=0.10,
-            mode="fdr",
-            n_random=60,
-            min_cells=30,
-            min_donors=3,
-            seed=0,
+            **SETTINGS,
         )
 
 
