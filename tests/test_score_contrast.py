@@ -78,7 +78,7 @@ def test_without_a_difference_p_keeps_its_level(n_donors, paired):
     blocks = [donors == one for one in range(1, n_donors)] if paired else []
     matrix = np.column_stack([np.ones(len(side)), *blocks, side]).astype(float)
     own = donors if paired else np.arange(2 * n_donors)
-    draws = [null_moments(rng, matrix, own, 0.2) for _ in range(80)]
+    draws = [null_moments(rng, matrix, own, 0.2) for _ in range(200)]
     p = np.array([compare_intercepts(one, matrix)["p"] for one in draws])
     assert 0.03 <= np.mean(p < 0.05) <= 0.07
     assert np.mean(p < 0.001) < 0.004

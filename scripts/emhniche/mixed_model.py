@@ -97,13 +97,14 @@ def _moderated(
     rest = moments.mean - matrix @ beta.T
     scatter = (weight * rest**2).sum(axis=0) / df / within
     squeezed, prior_df = squeeze_variances(np.maximum(scatter, 1e-12), df)
+    total_df = df + prior_df
     if prior_df > df:
         # sets of genes differ in how far donors scatter: what all share weighs no more than the own
         share = df / (prior_df + df)
         common = (squeezed - share * scatter) / (1 - share)
-        squeezed, prior_df = (common + scatter) / 2, df
+        squeezed, total_df = (common + scatter) / 2, 4 / (1 / df + 1 / prior_df)
     error = np.sqrt(squeezed * within * inverse[:, -1, -1])
-    return beta[:, -1], error, df + prior_df
+    return beta[:, -1], error, total_df
 
 
 def restricted_ratio(moments: Moments, matrix: np.ndarray) -> np.ndarray:

@@ -36,6 +36,9 @@ WHOLE = "all"
 DRAWS = 500
 """Resamplings of the donors behind a bootstrap interval."""
 
+_RIDGE = 1e-10
+"""Part of the trace that lets a level of a pair that was not drawn be any number."""
+
 _PRIOR = 0.5
 _PARTS = ["effect", "effect_abundance", "effect_expression"]
 _LIMITS = ["ci_low", "ci_high", "bootstrap_low", "bootstrap_high"]
@@ -328,12 +331,16 @@ def bootstrap(
     low, high = np.full((2, values.shape[1]), np.nan)
     if used.sum() < DRAWS / 2:
         return low, high
-    times = times[used]
+    # few donors can be drawn in few ways only: each is fitted once
+    ways, way = np.unique(times[used], axis=0, return_inverse=True)
+    squares = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
+    ridge = _RIDGE * np.eye(design.shape[1])
     for feature in range(values.shape[1]):
-        weight = times / variance[:, feature]
-        left = np.einsum("bu,up,uq->bpq", weight, design, design)
-        right = np.einsum("bu,up,u->bp", weight, design, values[:, feature])
-        effect = (np.linalg.pinv(left, rcond=1e-10, hermitian=True) @ right[:, :, None])[:, -1, 0]
+        weight = ways / variance[:, feature]
+        left = (weight @ squares).reshape(-1, *ridge.shape)
+        left += ridge * np.trace(left, axis1=1, axis2=2)[:, None, None]
+        right = (weight * values[:, feature]) @ design
+        effect = np.linalg.solve(left, right[:, :, None])[way, -1, 0]
         low[feature], high[feature] = np.percentile(effect, [2.5, 97.5]) / np.log(2)
     return low, high
 
