@@ -9,7 +9,7 @@ With three donors an arm a single between-unit variance is hardly known, and its
 0. So the values that are tested together share the median ratio of the variances, which sets how
 much a unit of few cells weighs; how far units then scatter is estimated for each value and drawn
 towards the scatter of all, half of the way at most. The factor is tested by the degrees of freedom
-of units, not of cells.
+of units, not of cells: those of the mean of both estimates, by Satterthwaite.
 """
 
 from dataclasses import dataclass
@@ -67,6 +67,8 @@ def compare_intercepts(moments: Moments, matrix: np.ndarray) -> dict[str, np.nda
     doi:10.2307/2529876 (from memory). Smyth GK, Michaud J, Scott HS (2005) Use of within-array
     replicate spots for assessing differential expression in microarray experiments. Bioinformatics
     21:2067-2075. doi:10.1093/bioinformatics/bti270 (the ratio that all values share; from memory).
+    Satterthwaite FE (1946) An approximate distribution of estimates of variance components.
+    Biometrics Bulletin 2:110-114. doi:10.2307/3002019 (from memory).
     """
     names = ("effect", "ci_low", "ci_high", "p", "between", "within")
     found = {name: np.full(moments.n.shape[1], np.nan) for name in names}
