@@ -8,7 +8,6 @@ principal components stand beside it, so that what integration did can be seen.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import anndata as ad
@@ -139,47 +138,52 @@ def train_scvi(
     Raises
     ------
     InputError
-        When a GPU is asked for and there is none, there are too few cells, or training diverged.
+        When a GPU is asked for and there is none, there are too few cells, or training diverges at
+        a quarter of the rate too.
     """
     import scvi
     import torch
 
+    from emhniche.sparse_likelihood import SCVI
     from emhniche.training import (
         TRAIN_SHARE,
-        EpochLog,
+        History,
         OneCyclePlan,
         count_epochs,
         fitting_batch,
-        history_table,
         pick_accelerator,
-        train_or_refuse,
+        train_until_finite,
     )
 
     torch.set_num_threads(threads)
-    scvi.settings.seed = seed
     genes.obs["_batch"] = genes.obs[batch_key].astype(str).to_numpy()
-    scvi.model.SCVI.setup_anndata(genes, batch_key="_batch")
-    model = scvi.model.SCVI(
-        genes, n_hidden=n_hidden, n_latent=n_latent, n_layers=n_layers, gene_likelihood="nb"
-    )
-    model._training_plan_cls = OneCyclePlan
+    SCVI.setup_anndata(genes, batch_key="_batch")
     passes = count_epochs(genes.n_obs, epochs=epochs, min_cell_visits=min_cell_visits)
-    fit = partial(
-        model.train,
-        max_epochs=passes,
-        accelerator=pick_accelerator(accelerator),
-        batch_size=fitting_batch(genes.n_obs, batch_size),
-        train_size=TRAIN_SHARE,
-        check_val_every_n_epoch=1,
-        enable_progress_bar=False,
-        callbacks=[EpochLog(passes)],
-        plan_kwargs={"lr": peak_rate, "n_epochs_kl_warmup": round(kl_ramp * passes)},
-    )
-    latent = train_or_refuse(fit, model.get_latent_representation, peak_rate=peak_rate)
+    settings = {
+        "max_epochs": passes,
+        "accelerator": pick_accelerator(accelerator),
+        "batch_size": fitting_batch(genes.n_obs, batch_size),
+        "train_size": TRAIN_SHARE,
+        "check_val_every_n_epoch": 1,
+        "enable_progress_bar": False,
+    }
+    trained = {}
+
+    def train(rate: float) -> np.ndarray:
+        scvi.settings.seed = seed
+        size = {"n_hidden": n_hidden, "n_latent": n_latent, "n_layers": n_layers}
+        model, history = SCVI(genes, gene_likelihood="nb", **size), History(passes)
+        model._training_plan_cls = OneCyclePlan
+        plan = {"lr": rate, "n_epochs_kl_warmup": round(kl_ramp * passes)}
+        model.train(callbacks=[history], plan_kwargs=plan, **settings)
+        trained.update(model=model, history=history)
+        return model.get_latent_representation()
+
+    latent = train_until_finite(train, peak_rate=peak_rate)
     return Integration(
         latent=latent_table(latent, genes.obs_names),
-        history=history_table(model.history),
-        save=lambda folder: model.save(str(folder), overwrite=True),
+        history=trained["history"].table(),
+        save=lambda folder: trained["model"].save(str(folder), overwrite=True),
     )
 
 

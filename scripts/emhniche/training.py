@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -81,17 +81,16 @@ def fitting_batch(n_cells: int, batch_size: int) -> int:
     return batch_size
 
 
-def train_or_refuse(
-    train: Callable[[], None], latent: Callable[[], np.ndarray], *, peak_rate: float
-) -> np.ndarray:
-    """Train and return the latent space, or say that training diverged.
+def train_until_finite(train: Callable[[float], np.ndarray], *, peak_rate: float) -> np.ndarray:
+    """Train, and again at half the rate when training diverges.
 
     Parameters
     ----------
-    train, latent
-        Train the model; return its latent space (cells x dimensions).
+    train
+        Trains a model from its beginning at a learning rate and returns its latent space (cells x
+        dimensions).
     peak_rate
-        The learning rate, for the message.
+        The learning rate to begin with.
 
     Returns
     -------
@@ -101,35 +100,42 @@ def train_or_refuse(
     Raises
     ------
     InputError
-        When a parameter or the latent space is not a number.
+        When a parameter or the latent space is not a number at a quarter of the rate either.
     """
-    diverged = InputError(
-        f"config: integrate.scvi.peak_rate: training diverged at {peak_rate:g}; use a lower rate"
+    for rate in (peak_rate, peak_rate / 2, peak_rate / 4):
+        try:
+            space = train(rate)
+        except ValueError as error:
+            if "nan" not in str(error).lower():
+                raise
+            space = np.full((1, 1), np.nan)
+        if np.isfinite(space).all():
+            return space
+        logger.warning("training diverged at a peak rate of %g", rate)
+    raise InputError(
+        f"config: integrate.scvi.peak_rate: training diverged at {peak_rate:g}, and at a half and "
+        "a quarter of it; use a lower rate"
     )
-    try:
-        train()
-        space = latent()
-    except ValueError as error:
-        if "nan" in str(error).lower():
-            raise diverged from None
-        raise
-    if not np.isfinite(space).all():
-        raise diverged
-    return space
 
 
 class OneCyclePlan(TrainingPlan):
     """scvi-tools' training plan with a learning rate that changes at each step.
 
     The rate starts at a tenth of ``lr``, peaks at ``lr`` after :data:`WARM_UP` of the steps and
-    ends at a thousandth of it (Smith & Topin 2018, arXiv 1708.07120).
+    ends at a thousandth of it (Smith & Topin 2018, arXiv 1708.07120). Losses are summed here and
+    read once an epoch by :class:`History`: logging each of them at each step, as scvi-tools does,
+    takes a fifth of the time.
     """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.sums: dict[str, torch.Tensor] = {}
 
     def configure_optimizers(self) -> dict:
         """Build the optimiser and its schedule over all steps of the training."""
         parameters = [item for item in self.module.parameters() if item.requires_grad]
         optimizer = torch.optim.Adam(
-            parameters, lr=self.lr, eps=self.eps, weight_decay=self.weight_decay
+            parameters, lr=self.lr, eps=self.eps, weight_decay=self.weight_decay, fused=True
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
@@ -144,18 +150,57 @@ class OneCyclePlan(TrainingPlan):
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
+    def training_step(self, batch: dict, batch_idx: int) -> torch.Tensor:
+        """Return the loss of a batch to train on."""
+        return self._loss(batch, "train")
 
-class EpochLog(Callback):
-    """Write one line an epoch to the log, so that a long training can be followed."""
+    def validation_step(self, batch: dict, batch_idx: int) -> None:
+        """Sum the loss of a batch that is held out."""
+        self._loss(batch, "validation")
+
+    def _loss(self, batch: dict, part: str) -> torch.Tensor:
+        self.loss_kwargs.update({"kl_weight": self.kl_weight})
+        _, _, loss = self.forward(batch, loss_kwargs=self.loss_kwargs)
+        cells = torch.as_tensor(float(loss.n_obs_minibatch), device=loss.loss.device)
+        parts = [loss.reconstruction_loss_sum, loss.kl_local_sum, cells]
+        self.sums[part] = self.sums.get(part, 0) + torch.stack([one.detach() for one in parts])
+        return loss.loss
+
+
+class History(Callback):
+    """Keep the losses of each epoch, and write a line an epoch to the log.
+
+    Attributes
+    ----------
+    rows
+        One a finished epoch: ``epoch`` from 1, and of the cells to train on and the held-out ones
+        the evidence bound, the reconstruction loss and the local KL term, means over cells.
+    """
 
     def __init__(self, epochs: int) -> None:
         self.epochs = epochs
+        self.rows: list[dict[str, float]] = []
 
-    def on_train_epoch_end(self, trainer, plan) -> None:
-        """Log the epoch's number and its evidence bound."""
-        bound = trainer.callback_metrics.get("elbo_train")
-        value = float("nan") if bound is None else float(bound)
-        logger.info("epoch %d of %d, elbo %.1f", trainer.current_epoch + 1, self.epochs, value)
+    def on_train_epoch_end(self, trainer, plan: OneCyclePlan) -> None:
+        """Take the sums of the epoch over from the plan."""
+        row: dict[str, float] = {"epoch": trainer.current_epoch + 1}
+        means = {part: sums[:2] / sums[2] for part, sums in plan.sums.items()}
+        for name, value in _LOSSES.items():
+            row |= {f"{name}_{part}": float(value(mean)) for part, mean in means.items()}
+        plan.sums.clear()
+        self.rows.append(row)
+        logger.info("epoch %d of %d, elbo %.1f", row["epoch"], self.epochs, row["elbo_train"])
+
+    def table(self) -> pd.DataFrame:
+        """Return the rows as a table."""
+        return pd.DataFrame(self.rows)
+
+
+_LOSSES: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "elbo": lambda mean: mean.sum(),
+    "reconstruction_loss": lambda mean: mean[0],
+    "kl_local": lambda mean: mean[1],
+}
 
 
 def pick_accelerator(wanted: str) -> str:
@@ -189,28 +234,3 @@ def pick_accelerator(wanted: str) -> str:
     device = "cpu" if wanted == "cpu" else found
     logger.info("accelerator: %s", device)
     return device
-
-
-def history_table(history: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Join scvi-tools' history into one table.
-
-    Parameters
-    ----------
-    history
-        Metric -> one-column table indexed by epoch (or step).
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``epoch`` from 1 and one column a metric kept per epoch.
-    """
-    names = [
-        f"{metric}_{part}"
-        for metric in ("elbo", "reconstruction_loss", "kl_local")
-        for part in ("train", "validation")
-    ]
-    table = pd.DataFrame(
-        {name: history[name].iloc[:, 0].astype(float) for name in names if name in history}
-    )
-    table.insert(0, "epoch", range(1, len(table) + 1))
-    return table
