@@ -1,5 +1,6 @@
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.metrics import silhouette_score
@@ -19,6 +20,7 @@ SETTINGS = {
     "peak_rate": 0.008,
     "batch_size": 32,
 }
+HARMONY = {"theta": 2.0, "max_iterations": 10}
 MIX = {"B": 60, "T": 60, "monocyte_macrophage": 40}
 
 
@@ -34,7 +36,7 @@ def cells():
 
 
 def run(cells, method, seed=0, **changes):
-    settings = SETTINGS | changes if method == "scvi" else {}
+    settings = {"scvi": SETTINGS, "harmony": HARMONY, "pca": {}}[method] | changes
     return integrate(
         cells, method=method, n_latent=8, batch_key="batch", seed=seed, threads=1, **settings
     )
@@ -58,6 +60,26 @@ def test_scvi_mixes_libraries_and_keeps_lineages_apart(cells, trained):
     assert apart < 0.1
     assert silhouette_score(space(trained), truth) > 0.2
     assert neighbour_share(space(trained), truth).mean() < 0.05
+
+
+def test_harmony_mixes_libraries_and_keeps_lineages_apart(cells):
+    batch = cells.obs["batch"].astype(str).to_numpy()
+    truth = cells.obs["truth"].to_numpy()
+    found = run(cells, "harmony")
+    assert neighbour_share(space(found), batch).mean() > 0.35
+    assert silhouette_score(space(found), truth) > 0.2
+    assert neighbour_share(space(found), truth).mean() < 0.05
+    assert found.history.empty
+    assert found.save is None
+    # without a weight of mixing batches stay apart more
+    loose = neighbour_share(space(run(cells, "harmony", theta=0.0)), batch).mean()
+    assert loose < neighbour_share(space(found), batch).mean()
+    pd.testing.assert_frame_equal(run(cells, "harmony").latent, found.latent)
+
+
+def test_harmony_of_one_batch_moves_nothing(cells):
+    one = cells[cells.obs["batch"] == "one"].copy()
+    pd.testing.assert_frame_equal(run(one, "harmony").latent, run(one, "pca").latent)
 
 
 def test_the_rate_follows_one_cycle_and_the_bound_falls(trained):

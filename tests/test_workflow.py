@@ -172,7 +172,7 @@ def test_without_scvi_the_comparator_carries_the_run(finished):
     settings = "integrate={methods: [pca], primary: pca}"
     run = snakemake(finished, "-n", "-F", "--cores", "2", "--config", settings)
     assert run.returncode == 0, run.stderr
-    assert "integrate_pca" in planned(run)
+    assert "integrate_components" in planned(run)
     assert "integrate_scvi" not in planned(run)
 
 

@@ -1,8 +1,10 @@
 """Where does each cell lie once the differences between libraries are taken out?
 
 scVI (Lopez 2018, doi 10.1038/s41592-018-0229-2) learns a latent space from raw counts with the
-library as batch. Tissue is what the study compares, so it must never be the batch. Unintegrated
-principal components stand beside it, so that what integration did can be seen.
+library as batch. Harmony (Korsunsky 2019, doi 10.1038/s41592-019-0619-0) moves principal components
+until batches mix, without a model of counts. Tissue is what the study compares, so it must never be
+the batch. Principal components that nothing corrects stand beside them, so that what integration
+did can be seen.
 """
 
 import logging
@@ -56,7 +58,7 @@ def integrate(
     cells
         Cells x genes, raw counts; ``var["highly_variable"]`` marks the genes to use.
     method
-        ``scvi`` or ``pca``.
+        ``scvi``, ``harmony`` or ``pca``.
     n_latent
         Number of dimensions.
     batch_key
@@ -66,7 +68,7 @@ def integrate(
     threads
         CPU threads.
     **settings
-        Further settings of :func:`train_scvi`.
+        Further settings of :func:`train_scvi` or :func:`run_harmony`.
 
     Returns
     -------
@@ -75,7 +77,12 @@ def integrate(
     """
     genes = cells[:, cells.var["highly_variable"]].copy()
     if method == "pca":
-        return _pca(genes, n_latent=n_latent, seed=seed)
+        return Integration(
+            latent_table(_components(genes, n_latent, seed), genes.obs_names), pd.DataFrame(), None
+        )
+    if method == "harmony":
+        given = {"n_latent": n_latent, "batch_key": batch_key, "seed": seed, "threads": threads}
+        return run_harmony(genes, **given, **settings)
     return train_scvi(
         genes, n_latent=n_latent, batch_key=batch_key, seed=seed, threads=threads, **settings
     )
@@ -195,10 +202,68 @@ def latent_table(latent: np.ndarray, cell_ids: pd.Index) -> pd.DataFrame:
     return table
 
 
-def _pca(genes: ad.AnnData, *, n_latent: int, seed: int) -> Integration:
-    """Principal components of log-normalised counts, nothing corrected."""
+def run_harmony(
+    genes: ad.AnnData,
+    *,
+    batch_key: str,
+    n_latent: int,
+    theta: float,
+    max_iterations: int,
+    threads: int,
+    seed: int,
+) -> Integration:
+    """Correct principal components for the batch with Harmony.
+
+    Parameters
+    ----------
+    genes
+        Cells x highly variable genes, raw counts.
+    batch_key
+        Column of ``obs`` with the batch.
+    n_latent
+        Number of principal components.
+    theta
+        Weight of mixing: 0 mixes nothing, 2 is Harmony's own.
+    max_iterations
+        Rounds of clustering and correction, at most.
+    threads
+        CPU threads.
+    seed
+        Seed of the components and of the clustering.
+
+    Returns
+    -------
+    Integration
+        Corrected components and no model.
+
+    References
+    ----------
+    Korsunsky I et al. (2019) Fast, sensitive and accurate integration of single-cell data with
+    Harmony. Nat Methods 16:1289-1296. doi:10.1038/s41592-019-0619-0
+    """
+    from harmonypy import run_harmony as correct
+
+    components = _components(genes, n_latent, seed)
+    batch = genes.obs[[batch_key]].astype(str)
+    if batch[batch_key].nunique() == 1:
+        return Integration(latent_table(components, genes.obs_names), pd.DataFrame(), None)
+    found = correct(
+        components.astype(np.float64),
+        batch,
+        batch_key,
+        theta=theta,
+        max_iter_harmony=max_iterations,
+        random_state=seed,
+        ncores=threads,
+        verbose=False,
+    )
+    return Integration(latent_table(found.Z_corr, genes.obs_names), pd.DataFrame(), None)
+
+
+def _components(genes: ad.AnnData, n_latent: int, seed: int) -> np.ndarray:
+    """Return principal components of log-normalised counts (cells x dimensions)."""
     sc.pp.normalize_total(genes, target_sum=1e4)
     sc.pp.log1p(genes)
     n_comps = min(n_latent, genes.n_obs - 1, genes.n_vars - 1)
     sc.pp.pca(genes, n_comps=n_comps, random_state=seed)
-    return Integration(latent_table(genes.obsm["X_pca"], genes.obs_names), pd.DataFrame(), None)
+    return genes.obsm["X_pca"]

@@ -39,8 +39,8 @@ rule integrate_scvi:
         "../../scripts/integrate.py"
 
 
-rule integrate_pca:
-    """Principal components, nothing corrected: what integration is compared with."""
+rule integrate_components:
+    """Principal components: nothing corrected, for comparison, or by Harmony."""
     input:
         "<results>/cells.h5ad",
     output:
@@ -50,7 +50,7 @@ rule integrate_pca:
     benchmark:
         "<benchmarks>/integrate/{method}.tsv"
     wildcard_constraints:
-        method="pca",
+        method="pca|harmony",
     conda:
         "../../envs/cpu/environment.yaml"
     container:
@@ -61,7 +61,7 @@ rule integrate_pca:
         runtime=60,
     params:
         code=lambda wildcards: code_digest("integrate"),
-        settings={},
+        settings=lambda wildcards: run.config["integrate"].get(wildcards.method, {}),
         n_latent=run.config["integrate"]["n_latent"],
         batch_key=run.config["integrate"]["batch_key"],
         seed=run.config["seed"],

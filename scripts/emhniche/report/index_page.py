@@ -198,9 +198,9 @@ def datasets(run: RunTables, registry: pd.DataFrame, numbers: Mapping[str, int])
 def shown_packages(provenance: Mapping) -> list[tuple[str, str]]:
     """Return the versions of the packages that do the work; provenance.json holds all."""
     wanted = (
-        "snakemake scanpy anndata scvi-tools torch leidenalg igraph umap-learn pyucell pydeseq2"
+        "snakemake scanpy anndata scvi-tools torch harmonypy leidenalg igraph umap-learn pyucell"
     )
-    wanted += " scikit-learn scipy numpy pandas matplotlib"
+    wanted += " pydeseq2 scikit-learn scipy numpy pandas matplotlib"
     packages = provenance["packages"]
     return [(name, packages[name]) for name in wanted.split() if name in packages]
 

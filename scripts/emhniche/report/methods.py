@@ -41,6 +41,11 @@ REFERENCES = {
         "2018.",
         "10.1038/s41592-018-0229-2",
     ),
+    "harmony": (
+        "Korsunsky I et al. Fast, sensitive and accurate integration of single-cell data with "
+        "Harmony. Nat Methods 2019.",
+        "10.1038/s41592-019-0619-0",
+    ),
     "scvi-tools": (
         "Gayoso A et al. A Python library for probabilistic analysis of single-cell omics data. "
         "Nat Biotechnol 2022.",
@@ -313,7 +318,7 @@ def _cells(config: Mapping, tool: _Tools, epochs: int) -> Paragraph:
         f"the {integrate['primary']} latent space, which UMAP lays out for the eye only. "
         "Clusters were named from their pooled counts by marker sets that hold no gene of the "
         "panel.",
-        ("scvi", "scvi-tools", "leiden", "umap"),
+        (*_LATENT_SOURCES[integrate["primary"]], "leiden", "umap"),
     )
 
 
@@ -375,11 +380,22 @@ def _pathological(myeloid: Mapping) -> Paragraph:
 
 
 def _latent_text(integrate: Mapping, tool: str, epochs: int) -> str:
-    if "scvi" not in integrate["methods"]:
+    """Say how the latent space was made that the clusters were found in."""
+    batch = f"the column '{integrate['batch_key']}' of the sample sheet as batch"
+    if integrate["primary"] == "pca":
         return "Principal components were taken without correction for batches."
+    if integrate["primary"] == "harmony":
+        return (
+            f"{integrate['n_latent']} principal components of log-normalised counts were corrected "
+            f"by Harmony (theta {integrate['harmony']['theta']:g}) with {batch}; tissue is never "
+            "a batch."
+        )
     return (
-        f"scVI ({tool}) was trained on raw counts with the column '{integrate['batch_key']}' of "
-        f"the sample sheet as batch and {integrate['n_latent']} latent dimensions, in "
-        f"{words.plural(epochs, 'pass', 'passes')} over the cells with one cycle of the learning "
-        f"rate (peak {integrate['scvi']['peak_rate']:g}); tissue is never a batch."
+        f"scVI ({tool}) was trained on raw counts with {batch} and {integrate['n_latent']} latent "
+        f"dimensions, in {words.plural(epochs, 'pass', 'passes')} over the cells with one cycle of "
+        f"the learning rate (peak {integrate['scvi']['peak_rate']:g}); tissue is never a batch."
     )
+
+
+_LATENT_SOURCES = {"scvi": ("scvi", "scvi-tools"), "harmony": ("harmony",), "pca": ()}
+"""Method of integration -> what is cited for it."""
