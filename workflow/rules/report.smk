@@ -185,6 +185,8 @@ rule report:
             )
             for figure, caption in FIGURES.items()
         ],
+        pdfs=[f"<results>/report/figures/{figure}.pdf" for figure in FIGURES],
+        losses="<results>/report/losses.tsv",
     log:
         "<logs>/report/index.log",
     benchmark:
