@@ -24,6 +24,7 @@ from emhniche.report.index_pictures import draw
 from emhniche.report.interactive import MAX_CELLS, cell_frame, map_data
 from emhniche.report.known_answers_table import known_answers_table
 from emhniche.report.methods import cited, limits, methods_text
+from emhniche.report.multiqc import write_lineages
 from emhniche.report.myeloid_findings import not_called
 from emhniche.report.page_tables import PageTable
 from emhniche.report.render import render, save_picture
@@ -59,7 +60,7 @@ def build_index(
     samples: pd.DataFrame,
     registry: pd.DataFrame,
 ) -> None:
-    """Write the report of a run: ``index.html``, ``losses.tsv`` and ``figures/`` in ``report/``.
+    """Write the report of a run: ``index.html`` and the files it links, in ``report/``.
 
     Parameters
     ----------
@@ -118,6 +119,7 @@ def build_index(
             "shown_packages": shown_packages(provenance),
         },
     )
+    write_lineages(cells, report / "lineages_mqc.json")
     write_text(page, report / "index.html")
 
 
