@@ -190,7 +190,12 @@ rule report:
             for figure, caption in FIGURES.items()
         ],
         pdfs=[f"<results>/report/figures/{figure}.pdf" for figure in FIGURES],
-        losses="<results>/report/losses.tsv",
+        losses=report(
+            "<results>/report/losses.tsv",
+            caption="../report/losses.rst",
+            category="Tables",
+            labels={"table": "report/losses.tsv"},
+        ),
         multiqc="<results>/report/lineages_mqc.json",
     log:
         "<logs>/report/index.log",

@@ -21,7 +21,7 @@ from emhniche.report import (
 )
 from emhniche.report.findings import all_findings, frequencies, standfirst
 from emhniche.report.index_pictures import draw
-from emhniche.report.interactive import MAX_CELLS, cell_frame, map_data
+from emhniche.report.interactive import cell_frame, map_data
 from emhniche.report.known_answers_table import known_answers_table
 from emhniche.report.methods import cited, limits, methods_text
 from emhniche.report.multiqc import write_lineages
@@ -108,7 +108,6 @@ def build_index(
             "not_called": list(not_called(run)),
             "pictures": pictures,
             "map": map_data(run, genes, seed=config["seed"]),
-            "max_cells": MAX_CELLS,
             "tables": tables(run, provenance),
             "axes": axes_table.axes_tables(run),
             "limits": limits(samples, run["design"]),
