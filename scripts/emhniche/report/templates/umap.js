@@ -107,14 +107,15 @@
     }
   };
 
-  // The fuller a square, the fuller its colour, by the logarithm of its cells.
+  // The more cells of a category, the fuller its colour, by their logarithm. A value has its own colour.
   const drawSquares = (faint, rest) => {
     const side = square();
     for (const i of [...faint, ...rest]) {
       const [across, down] = toScreen(i);
       const { code, cells } = shown(i);
       context.fillStyle = colourOf(code);
-      context.globalAlpha = code < 0 ? 1 : 0.3 + (0.7 * Math.log1p(cells)) / Math.log1p(largest);
+      const full = code < 0 || column.kind === "value";
+      context.globalAlpha = full ? 1 : 0.3 + (0.7 * Math.log1p(cells)) / Math.log1p(largest);
       context.fillRect(across - side / 2, down - side / 2, side, side);
     }
   };
@@ -204,7 +205,10 @@
       const pale = binned ? "Pale where no cell has a value" : "Pale dots";
       legend.append(node("p", `${pale}: ${what} (${missing.toLocaleString("en-GB")} cells)`, "quiet"));
     }
-    if (binned) legend.append(node("p", `A square holds 1 to ${largest.toLocaleString("en-GB")} cells; the fuller its colour, the more.`, "quiet"));
+    if (binned) {
+      const how = column.kind === "value" ? "its colour is their mean" : "the fuller its colour, the more";
+      legend.append(node("p", `A square holds 1 to ${largest.toLocaleString("en-GB")} cells; ${how}.`, "quiet"));
+    }
   };
 
   const show = async (index) => {
