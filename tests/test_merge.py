@@ -5,7 +5,7 @@ import pytest
 
 from emhniche import io
 from emhniche.errors import InputError
-from emhniche.merge import Part, merge_samples
+from emhniche.merge import Part, gene_ids, merge_samples
 from emhniche.resources import load_lineages, load_panel, load_signatures
 from planted import library
 
@@ -125,3 +125,18 @@ def test_datasets_whose_genes_are_named_differently_are_refused(two, tmp_path):
     io.write_h5ad(counts, parts[1].counts)
     with pytest.raises(InputError, match="only 0 genes are measured in every dataset"):
         merged((parts, sheet, None), tmp_path / "cells.h5ad")
+
+
+def test_ids_that_files_give_are_kept_and_those_they_differ_in_are_not(tmp_path):
+    one, two = library({"B": 5}, seed=1), library({"B": 5}, seed=2)
+    names = list(one.var_names[:4])
+    one.var["gene_id"] = [f"ENSMUSG{number:011d}.2" for number in range(one.n_vars)]
+    two.var["gene_id"] = [f"ENSMUSG{number:011d}.7" for number in range(two.n_vars)]
+    two.var.loc[names[1], "gene_id"] = "ENSMUSG00000099999"
+    one.var.loc[names[2], "gene_id"] = two.var.loc[names[2], "gene_id"] = "NM_1"
+    none = library({"B": 5}, seed=3)
+    parts = [write_part(tmp_path, name, x) for name, x in (("a", one), ("b", two), ("c", none))]
+    found = gene_ids(parts, pd.Index([*names, "Absent"]))
+    # version cut off; files differ; no Ensembl id; fine; in no file
+    assert found.tolist() == ["ENSMUSG00000000000", "", "", "ENSMUSG00000000003", ""]
+    assert (gene_ids(parts[2:], pd.Index(names)) == "").all()

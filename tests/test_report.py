@@ -266,7 +266,8 @@ def test_methods_tell_of_signals_only_what_the_run_used(root: Path):
 
 def test_map_keeps_places_and_categories(root: Path, run):
     packed = map_data(run, [], seed=1)
-    assert packed["cells"] == packed["of"] == len(run["umap"])
+    assert packed["cells"] == len(run["umap"])
+    assert packed["side"] == 0
     x = np.sort(unpack(packed["x"], np.uint16) / 65535)
     umap = run["umap"]["umap_1"].to_numpy(dtype=float)
     expected = np.sort((umap - umap.min()) / np.ptp(umap))

@@ -1,6 +1,8 @@
 """The whole workflow on a small planted study: four mice, spleen and marrow of each."""
 
 import gzip
+import json
+import re
 import shutil
 
 import numpy as np
@@ -10,7 +12,7 @@ import yaml
 
 from emhniche import io
 from planted import library
-from workflow import kill_when, snakemake, tables
+from workflow import ROOT, kill_when, snakemake, tables
 
 pytestmark = pytest.mark.workflow
 
@@ -219,10 +221,36 @@ def test_a_killed_run_completes_with_the_same_tables(finished, tmp_path):
     assert [name for name in before if before[name] != after[name]] == []
 
 
-def test_snakemake_report_can_be_written(finished, tmp_path):
+def embedded(page, name):
+    """Return what a page of Snakemake's report holds under a name."""
+    start = f"var {name} = "
+    return json.JSONDecoder().raw_decode(page, page.index(start + "{") + len(start))[0]
+
+
+def test_snakemake_report_holds_every_result_with_its_caption_labels_and_category(
+    finished, tmp_path
+):
     run = snakemake(finished, "--cores", "1", "--report", str(tmp_path / "report.html"))
     assert run.returncode == 0, run.stderr[-4000:]
-    assert (tmp_path / "report.html").stat().st_size > 100_000
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    results, categories = embedded(page, "results"), embedded(page, "categories")
+    shown = {path.removeprefix("results/planted/"): one for path, one in results.items()}
+    figures = {path.name for path in (finished / "results/planted/report/figures").glob("*.svg")}
+    samples = pd.read_csv(finished / "samples.tsv", sep="\t")["sample"]
+    assert {f"report/figures/{name}" for name in figures} <= set(shown)
+    assert {f"samples/{sample}/qc.html" for sample in samples} <= set(shown)
+    assert {"report/index.html", "report/losses.tsv", "niche/contrasts.tsv"} <= set(shown)
+    for name, one in shown.items():
+        assert one["labels"], name
+        assert len(re.sub("<[^>]+>", "", one["caption"]).strip()) > 40, name
+        assert "{{" not in one["caption"], name
+    # what only simulated runs write has a caption too, and no caption is without its result
+    said = {re.sub(r"\W+", "", re.sub("<[^>]+>", "", one["caption"])) for one in shown.values()}
+    for path in (ROOT / "workflow/report").glob("*.rst"):
+        if path.stem in ("workflow", "qc_page", "planted", "recovered"):
+            continue
+        assert re.sub(r"\W+", "", path.read_text(encoding="utf-8")) in said, path.name
+    assert set(categories) == {"Figures", "Quality control", "Report", "Tables"}
 
 
 def truncate(path):

@@ -90,6 +90,7 @@ def merge_samples(
     with atomic_path(output) as temporary, h5py.File(temporary, "w") as store:
         obs, ambient = _append_samples(store, parts, sheet, measured.index)
         var = pd.DataFrame(index=measured.index)
+        var["gene_id"] = gene_ids(parts, measured.index)
         var["panel"] = in_panel[kept]
         var["signature"] = in_signature[kept]
         var["n_datasets_measured"] = measured.sum(axis=1)
@@ -123,6 +124,33 @@ def measured_genes(parts: Sequence[Part], dataset: pd.Series) -> pd.DataFrame:
         found[name] = found[name].intersection(names) if name in found else names
     everything = pd.Index(sorted(set().union(*found.values())))
     return pd.DataFrame({name: everything.isin(names) for name, names in found.items()}, everything)
+
+
+def gene_ids(parts: Sequence[Part], genes: pd.Index) -> pd.Series:
+    """Return the Ensembl id of each gene, where a file gives it.
+
+    Parameters
+    ----------
+    parts
+        The samples.
+    genes
+        Symbols.
+
+    Returns
+    -------
+    pandas.Series
+        Symbol -> id without its version; empty where no file gives one, or files differ.
+    """
+    given = []
+    for part in parts:
+        with h5py.File(part.counts) as store:
+            var = read_elem(store["var"])
+        if "gene_id" in var:
+            given.append(var["gene_id"].dropna().astype(str).str.split(".").str[0])
+    ids = pd.concat(given) if given else pd.Series(dtype=str)
+    ids = ids[ids.str.startswith("ENS")]
+    ids = ids.groupby(ids.index).agg(lambda own: own.iloc[0] if own.nunique() == 1 else "")
+    return ids.reindex(genes).fillna("").astype(object)
 
 
 def highly_variable(

@@ -27,17 +27,21 @@ FIGURES = {
 
 
 rule qc_page:
-    """Write one sample's page: what came in, what was lost, why, and which lineages lost most."""
+    """Write one sample's page, and the same numbers for MultiQC."""
     input:
         summary="<results>/samples/{sample}/qc.json",
         table="<results>/samples/{sample}/qc.parquet",
     output:
-        report(
+        page=report(
             "<results>/samples/{sample}/qc.html",
             caption="../report/qc_page.rst",
             category="Quality control",
             labels={"sample": "{sample}"},
         ),
+        multiqc=[
+            f"<results>/samples/{{sample}}/qc_{name}_mqc.json"
+            for name in ("general", "table", "losses")
+        ],
     log:
         "<logs>/report/{sample}.log",
     benchmark:
@@ -185,6 +189,14 @@ rule report:
             )
             for figure, caption in FIGURES.items()
         ],
+        pdfs=[f"<results>/report/figures/{figure}.pdf" for figure in FIGURES],
+        losses=report(
+            "<results>/report/losses.tsv",
+            caption="../report/losses.rst",
+            category="Tables",
+            labels={"table": "report/losses.tsv"},
+        ),
+        multiqc="<results>/report/lineages_mqc.json",
     log:
         "<logs>/report/index.log",
     benchmark:

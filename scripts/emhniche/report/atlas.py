@@ -66,7 +66,10 @@ def build_atlas(
             fields, dataset_fields, missing = cellxgene_fields(obs, published=published)
             # a sheet column that bears a field's name has been taken over into the field
             obs = obs.drop(columns=fields.columns, errors="ignore").join(fields)
-            write_elem(file, "obs", obs)
+            write_elem(file, "obs", plain_frame(obs))
+            write_elem(file, "var", plain_frame(read_elem(file["var"])))
+            for name in file["varm"]:
+                write_elem(file["varm"], name, plain_frame(read_elem(file["varm"][name])))
             for name, path in {**latents, "umap": umap}.items():
                 write_elem(file["obsm"], f"X_{name}", _matrix(read_table(path), obs.index))
             for key, value in {"title": title, **dataset_fields}.items():
@@ -115,6 +118,29 @@ def join_columns(
         if joined[c].dtype == object or isinstance(joined[c].dtype, pd.StringDtype)
     ]
     return joined.astype(dict.fromkeys(text, "category"))
+
+
+def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Hold text as plain strings, so that every reader of h5ad can open the file.
+
+    pandas 3 holds text in a nullable type, which anndata writes as ``nullable-string-array``. Older
+    anndata and the readers of R know ``string-array`` only.
+
+    Parameters
+    ----------
+    frame
+        Annotation of cells or genes.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The same, with index, column names and text columns of dtype object.
+    """
+    frame = frame.set_axis(frame.index.astype(object)).set_axis(
+        frame.columns.astype(object), axis=1
+    )
+    text = [column for column in frame if isinstance(frame[column].dtype, pd.StringDtype)]
+    return frame.astype(dict.fromkeys(text, object))
 
 
 def _myeloid_columns(calls: pd.DataFrame, cells: pd.Index) -> pd.DataFrame:

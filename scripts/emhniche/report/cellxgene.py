@@ -1,6 +1,6 @@
 """Which fields of the CELLxGENE schema can be filled from the sample sheet?
 
-The schema (version 7.0.0) wants ontology terms. Those that follow from the sheet are filled in; a
+The schema (version 7.1.0) wants ontology terms. Those that follow from the sheet are filled in; a
 sheet column that bears the schema's own name is taken as it is; the rest is listed as missing, so
 that an author knows what to add before submitting.
 """
@@ -57,7 +57,10 @@ CELL_TYPES = {
 """Terms of the lineages; a lineage of two kinds of cell has the term that covers both."""
 
 FROM_SHEET_ONLY = ("development_stage_ontology_term_id", "disease_ontology_term_id")
-RESERVED = ("assay", "cell_type", "disease", "organism", "sex", "tissue", "development_stage")
+RESERVED = (
+    *("assay", "cell_type", "development_stage", "disease", "organism", "sex", "tissue"),
+    *("self_reported_ethnicity", "observation_joinid"),
+)
 """Columns that CELLxGENE writes itself and refuses in a submission."""
 
 
@@ -84,7 +87,7 @@ def cellxgene_fields(
 
     References
     ----------
-    CELLxGENE dataset schema 7.0.0, chanzuckerberg/single-cell-curation.
+    CELLxGENE dataset schema 7.1.0, chanzuckerberg/single-cell-curation.
     """
     species = str(obs["species"].iloc[0])
     known: dict[str, pd.Series] = {
@@ -109,12 +112,6 @@ def cellxgene_fields(
             missing.append(f"obs {name}: not known for {_samples(obs, column)}")
         else:
             fields[name] = column if column.dtype == bool else column.astype("category")
-    missing.append("var index: the schema wants Ensembl ids; this file is keyed by symbol")
-    reserved = [name for name in RESERVED if name in obs]
-    if reserved:
-        missing.append(
-            f"obs {', '.join(reserved)}: rename before submitting, CELLxGENE writes them"
-        )
     return (
         pd.DataFrame(fields, index=obs.index),
         {"organism_ontology_term_id": ORGANISMS[species]},

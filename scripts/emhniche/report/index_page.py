@@ -9,23 +9,25 @@ from pathlib import Path
 
 import pandas as pd
 
-from emhniche.io import read_json, write_text
+from emhniche.io import read_json, write_table, write_text
 from emhniche.report import (
     axes_table,
     index_tables,
     niche_tables,
+    run_figures,
     signals_figures,
     supply_figures,
     words,
 )
 from emhniche.report.findings import all_findings, frequencies, standfirst
 from emhniche.report.index_pictures import draw
-from emhniche.report.interactive import MAX_CELLS, cell_frame, map_data
+from emhniche.report.interactive import cell_frame, map_data
 from emhniche.report.known_answers_table import known_answers_table
 from emhniche.report.methods import cited, limits, methods_text
+from emhniche.report.multiqc import write_lineages
 from emhniche.report.myeloid_findings import not_called
 from emhniche.report.page_tables import PageTable
-from emhniche.report.render import Picture, render
+from emhniche.report.render import render, save_picture
 from emhniche.report.tables import RunTables, contrast_titles, read_run
 
 CONTENTS = [
@@ -58,7 +60,7 @@ def build_index(
     samples: pd.DataFrame,
     registry: pd.DataFrame,
 ) -> None:
-    """Write the report of a run: ``report/index.html`` and ``report/figures/``.
+    """Write the report of a run: ``index.html`` and the files it links, in ``report/``.
 
     Parameters
     ----------
@@ -76,7 +78,12 @@ def build_index(
     run = read_run(root, config=config, samples=samples, registry=registry)
     provenance = read_json(root / "provenance.json")
     cells = cell_frame(run)
-    pictures = draw(run, cells)
+    report = root / "report"
+    write_table(run_figures.loss_counts(run.qc), report / "losses.tsv")
+    pictures = {
+        name: save_picture(one, report / "figures", page=report)
+        for name, one in draw(run, cells).items()
+    }
     used = registry[registry["dataset"].isin(samples["dataset"])]
     paragraphs = methods_text(config, provenance, epochs=len(run.history), tables=run.tables)
     numbers, references = cited(paragraphs, used)
@@ -101,7 +108,6 @@ def build_index(
             "not_called": list(not_called(run)),
             "pictures": pictures,
             "map": map_data(run, genes, seed=config["seed"]),
-            "max_cells": MAX_CELLS,
             "tables": tables(run, provenance),
             "axes": axes_table.axes_tables(run),
             "limits": limits(samples, run["design"]),
@@ -112,9 +118,8 @@ def build_index(
             "shown_packages": shown_packages(provenance),
         },
     )
-    for name, one in pictures.items():
-        write_text(standalone(one), root / "report" / "figures" / f"{name}.svg")
-    write_text(page, root / "report" / "index.html")
+    write_lineages(cells, report / "lineages_mqc.json")
+    write_text(page, report / "index.html")
 
 
 def tables(run: RunTables, provenance: Mapping) -> dict[str, PageTable]:
@@ -203,8 +208,3 @@ def shown_packages(provenance: Mapping) -> list[tuple[str, str]]:
     wanted += " pydeseq2 scikit-learn scipy numpy pandas matplotlib"
     packages = provenance["packages"]
     return [(name, packages[name]) for name in wanted.split() if name in packages]
-
-
-def standalone(one: Picture) -> str:
-    """Return a figure as an SVG file of its own."""
-    return f'<?xml version="1.0" encoding="utf-8"?>\n{one.content}\n'

@@ -45,6 +45,7 @@ def draw(run: RunTables, cells: pd.DataFrame) -> dict[str, Picture]:
             "losses",
             run_figures.losses(run.qc),
             caption="What became of every sample's barcodes.",
+            tables=["losses.tsv"],
         ),
         *_integration(run),
         _umap(run, cells),

@@ -3,7 +3,8 @@
 A browser draws some hundred thousand dots on a canvas by itself, so no plotting library is shipped.
 Each column is one byte a cell (a category's number, or a value in 255 steps), compressed and
 written as text: 11,000 cells with 150 columns take about 1 MB. ``templates/umap.js`` unpacks a
-column when a reader asks for it. The code 255 means "not measured" and is never drawn as zero.
+column when a reader asks for it. The code 255 means "not measured" and is never drawn as zero. A
+larger run is drawn in squares (:mod:`.binned`), which takes as much whatever the number of cells.
 """
 
 import base64
@@ -21,12 +22,13 @@ from scipy import sparse
 
 from emhniche.io import CELL_ID
 from emhniche.report import figures, words
+from emhniche.report.binned import SIDE, Bins, bin_cells, composition, means
 from emhniche.report.tables import RunTables
 
 NOT_MEASURED = 255
 MAX_CATEGORIES = 250
 MAX_CELLS = 100_000
-"""Cells in the map; of a larger run a fixed random part is shown, and the page says so."""
+"""Cells that are drawn one by one; of a larger run the map is divided into squares."""
 
 SHEET_COLUMNS = ("sample", "dataset", "tissue", "niche", "condition", "donor", "arm", "enrichment")
 CHUNK = 20_000
@@ -43,39 +45,38 @@ def map_data(run: RunTables, genes: Sequence[str], *, seed: int) -> dict:
     genes
         Panel genes to offer as colours; those not in the matrix are left out.
     seed
-        Seed of the drawing order, and of the choice of cells in a run with more than
-        :data:`MAX_CELLS`.
+        Seed of the drawing order of single cells.
 
     Returns
     -------
     dict
-        ``cells`` (number drawn), ``of`` (number there is), ``x``, ``y`` (packed 16-bit integers),
-        ``ramp`` (colours of a value from low to high) and ``columns``: ``group``, ``name``,
-        ``kind`` (``category`` or ``value``), ``data`` (packed), and ``names``, ``colours`` or
-        ``low``, ``high``.
+        ``cells`` (their number), ``side`` (squares along a side; 0 where cells are drawn one by
+        one), ``x``, ``y`` (packed 16-bit integers, or 8-bit for squares), ``sizes`` (cells of each
+        square, packed 32-bit; only of squares), ``ramp`` (colours of a value from low to high) and
+        ``columns``: ``group``, ``name``, ``kind`` (``category`` or ``value``), ``data`` (packed
+        bytes), and ``names``, ``colours`` or ``low``, ``high``, ``missing``. Of squares, a
+        category's ``data`` are those of :func:`.binned.composition`, each packed.
     """
     umap = run["umap"].set_index(CELL_ID)
     frame = cell_frame(run)
-    chosen = np.random.default_rng(seed).permutation(len(frame))[:MAX_CELLS]
-    frame = frame.iloc[chosen]
+    binned = len(frame) > MAX_CELLS
+    if not binned:
+        frame = frame.iloc[np.random.default_rng(seed).permutation(len(frame))]
     place = umap.reindex(frame.index)
-    expression = panel_expression(run.root / "cells.h5ad", genes)
+    bins = bin_cells(place["umap_1"], place["umap_2"]) if binned else None
+    expression = panel_expression(run.root / "cells.h5ad", genes).reindex(frame.index)
+    quality = ["n_counts", "n_genes", "pct_mito", "doublet_score", "ambient"]
     return {
         "cells": len(frame),
-        "of": len(umap),
-        "x": pack(_steps(place["umap_1"], np.uint16)),
-        "y": pack(_steps(place["umap_2"], np.uint16)),
+        "side": SIDE if binned else 0,
+        **(_packed_squares(bins) if binned else _packed_dots(place)),
         "ramp": [to_hex(colormaps["YlGnBu"](step)) for step in np.linspace(0.18, 1, 32)],
         "columns": [
-            *_category_columns(frame),
+            *_category_columns(frame, bins),
+            *_value_columns("Quality", frame, quality, bins),
+            *_score_columns(run, frame.index, bins),
             *_value_columns(
-                "Quality", frame, ["n_counts", "n_genes", "pct_mito", "doublet_score", "ambient"]
-            ),
-            *_score_columns(run, frame.index),
-            *_value_columns(
-                "Panel genes (log1p counts per 10,000)",
-                expression.reindex(frame.index),
-                list(expression.columns),
+                "Panel genes (log1p counts per 10,000)", expression, list(expression.columns), bins
             ),
         ],
     }
@@ -155,6 +156,17 @@ def _row_chunks(
         yield start, sparse.csr_matrix(rows, shape=(stop - start, n_genes))
 
 
+def _packed_dots(place: pd.DataFrame) -> dict[str, str]:
+    return {
+        "x": pack(_steps(place["umap_1"], np.uint16)),
+        "y": pack(_steps(place["umap_2"], np.uint16)),
+    }
+
+
+def _packed_squares(bins: Bins) -> dict[str, str]:
+    return {"x": pack(bins.column), "y": pack(bins.row), "sizes": pack(bins.sizes())}
+
+
 def _steps(values: pd.Series, dtype: type) -> np.ndarray:
     """Scale coordinates to the full range of an integer type."""
     low, high = float(values.min()), float(values.max())
@@ -162,7 +174,7 @@ def _steps(values: pd.Series, dtype: type) -> np.ndarray:
     return np.round(share * np.iinfo(dtype).max).astype(dtype)
 
 
-def _category_columns(frame: pd.DataFrame) -> Iterator[dict]:
+def _category_columns(frame: pd.DataFrame, bins: Bins | None) -> Iterator[dict]:
     groups = {
         "Cells": ["lineage", "cell_type", "cluster"],
         "Sample sheet": [column for column in SHEET_COLUMNS if column in frame],
@@ -177,6 +189,7 @@ def _category_columns(frame: pd.DataFrame) -> Iterator[dict]:
             names = list(counts.index[:MAX_CATEGORIES])
             names = sorted(names, key=int) if all(n.isdecimal() for n in names) else sorted(names)
             codes = pd.Index(names).get_indexer(values.astype(str))
+            codes = np.where(codes < 0, NOT_MEASURED, codes).astype(np.uint8)
             palette = figures.colours(names)
             yield {
                 "group": group,
@@ -184,23 +197,29 @@ def _category_columns(frame: pd.DataFrame) -> Iterator[dict]:
                 "kind": "category",
                 "names": [words.name(name) if column != "sample" else name for name in names],
                 "colours": [palette[name] for name in names],
-                "data": pack(np.where(codes < 0, NOT_MEASURED, codes).astype(np.uint8)),
+                "data": pack(codes)
+                if bins is None
+                else {key: pack(part) for key, part in composition(bins, codes).items()},
             }
 
 
-def _score_columns(run: RunTables, cells: pd.Index) -> Iterator[dict]:
+def _score_columns(run: RunTables, cells: pd.Index, bins: Bins | None) -> Iterator[dict]:
     scores = run["scores"].set_index(CELL_ID).reindex(cells)
     kinds = run["null"].drop_duplicates("set").set_index("set")["kind"]
     shown = [column for column in scores.columns if not column.endswith("__z")]
     for kind, group in (("axis", "Panel axes (score)"), ("signature", "Signatures (score)")):
-        yield from _value_columns(group, scores, [c for c in shown if kinds.get(c) == kind])
+        yield from _value_columns(group, scores, [c for c in shown if kinds.get(c) == kind], bins)
 
 
-def _value_columns(group: str, frame: pd.DataFrame, columns: Sequence[str]) -> Iterator[dict]:
+def _value_columns(
+    group: str, frame: pd.DataFrame, columns: Sequence[str], bins: Bins | None
+) -> Iterator[dict]:
     for column in columns:
         if column not in frame or not frame[column].notna().any():
             continue
         values = frame[column].to_numpy(dtype=float)
+        missing = int((~np.isfinite(values)).sum())
+        values = values if bins is None else means(bins, values)
         known = np.isfinite(values)
         low, high = float(values[known].min()), float(np.quantile(values[known], 0.995))
         high = high if high > low else float(values[known].max())
@@ -213,5 +232,6 @@ def _value_columns(group: str, frame: pd.DataFrame, columns: Sequence[str]) -> I
             "kind": "value",
             "low": float(f"{low:.4g}"),
             "high": float(f"{high:.4g}"),
+            "missing": missing,
             "data": pack(codes),
         }

@@ -8,7 +8,7 @@ exactly those scripts run (by their hash) and nothing be loaded, whatever a name
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,6 +16,7 @@ import jinja2
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from emhniche.io import atomic_path, write_text
 from emhniche.report import figures, words
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -37,6 +38,10 @@ class Picture:
         Relative path of each table it was drawn from.
     drawn
         False when there was nothing to draw and `content` only says so.
+    figure
+        What `content` was made from.
+    files
+        Relative path of each file that the figure is saved in.
     """
 
     name: str
@@ -44,6 +49,8 @@ class Picture:
     caption: str
     tables: Sequence[str] = ()
     drawn: bool = True
+    figure: Figure | None = field(default=None, repr=False, compare=False)
+    files: Sequence[str] = ()
 
 
 def picture(
@@ -73,10 +80,33 @@ def picture(
     """
     drawn = figure is not None
     caption = caption if drawn else nothing
-    svg = figures.to_svg(
-        figure if drawn else figures.empty(nothing), name=name, description=caption
-    )
-    return Picture(name, Markup(svg), caption, tuple(tables), drawn)
+    figure = figure if drawn else figures.empty(nothing)
+    svg = figures.to_svg(figure, name=name, description=caption)
+    return Picture(name, Markup(svg), caption, tuple(tables), drawn, figure)
+
+
+def save_picture(one: Picture, folder: Path, *, page: Path) -> Picture:
+    """Write a figure as SVG and as PDF.
+
+    Parameters
+    ----------
+    one
+        The figure.
+    folder
+        Where ``<name>.svg`` and ``<name>.pdf`` go.
+    page
+        Folder of the page that links them.
+
+    Returns
+    -------
+    Picture
+        The figure, which now knows its files.
+    """
+    svg, pdf = folder / f"{one.name}.svg", folder / f"{one.name}.pdf"
+    write_text(f'<?xml version="1.0" encoding="utf-8"?>\n{one.content}\n', svg)
+    with atomic_path(pdf) as temporary:
+        temporary.write_bytes(figures.to_pdf(one.figure))
+    return replace(one, files=tuple(str(file.relative_to(page)) for file in (svg, pdf)))
 
 
 def render(template: str, *, scripts: Sequence[str], context: Mapping[str, object]) -> str:

@@ -48,6 +48,28 @@ def losses(qc: Mapping[str, Mapping]) -> Figure:
     return figure
 
 
+def loss_counts(qc: Mapping[str, Mapping]) -> pd.DataFrame:
+    """Return the numbers behind :func:`losses`.
+
+    Parameters
+    ----------
+    qc
+        Sample -> its ``qc.json``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``sample``, ``fate`` (``kept`` or the reason of removal) and ``barcodes``; of a sample only
+        the fates that some barcode met, and ``kept``.
+    """
+    rows = [
+        (sample, fate, n)
+        for sample, one in qc.items()
+        for fate, n in {"kept": one["n_kept"], **one["removed"]}.items()
+    ]
+    return pd.DataFrame(rows, columns=["sample", "fate", "barcodes"])
+
+
 @styled
 def training(history: pd.DataFrame) -> Figure | None:
     """Draw the model's loss by epoch, on the cells it learned from and on those held out."""

@@ -1,5 +1,6 @@
 "use strict";
 // Draws the map of cells on a canvas: colour by any column, legend that isolates, hover, zoom, save.
+// A mark is a cell or, where there are too many, a square of the map with all cells that lie in it.
 // Without it, or in a browser that cannot unpack the data, the static picture stays in its place.
 (() => {
   const source = document.getElementById("map-data");
@@ -21,9 +22,27 @@
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Type(await new Response(stream).arrayBuffer());
   };
-  const codes = async (column) => (column.codes ??= await unpack(column.data, Uint8Array));
+  const binned = data.side > 0;
+  const span = binned ? data.side : 65535;
 
-  let x, y, column, isolated = new Set();
+  // A column of cells becomes one code a cell. A category of squares becomes what is in each square:
+  // from start[i] on, its categories (held) with their cells (number), the most frequent first.
+  const codes = async (one) => {
+    if (one.codes) return;
+    if (!binned || one.kind === "value") {
+      one.codes = await unpack(one.data, Uint8Array);
+      return;
+    }
+    const [entries, held, number] = await Promise.all([
+      unpack(one.data.entries, Uint16Array), unpack(one.data.codes, Uint8Array), unpack(one.data.counts, Uint32Array),
+    ]);
+    const start = new Uint32Array(entries.length + 1);
+    for (let i = 0; i < entries.length; i++) start[i + 1] = start[i] + entries[i];
+    Object.assign(one, { start, held, number, codes: Uint8Array.from(entries, (_, i) => held[start[i]]) });
+  };
+
+  let x, y, sizes, largest = 1, column, isolated = new Set();
+  const marks = () => x.length;
   const view = { scale: 1, left: 0, top: 0 };
   const MARGIN = 14;
 
@@ -34,28 +53,71 @@
     const across = (width - side) / 2;
     const down = (height - side) / 2;
     return [
-      (across + (x[i] / 65535) * side) * view.scale + view.left,
-      (down + (1 - y[i] / 65535) * side) * view.scale + view.top,
+      (across + ((x[i] + (binned ? 0.5 : 0)) / span) * side) * view.scale + view.left,
+      (down + (1 - (y[i] + (binned ? 0.5 : 0)) / span) * side) * view.scale + view.top,
     ];
+  };
+  const square = () => ((Math.min(...Object.values(size())) - 2 * MARGIN) / span) * view.scale;
+
+  // What of a mark is shown: a category, or of a square the most frequent of those singled out.
+  const shown = (i) => {
+    const all = { code: column.codes[i], cells: binned ? sizes[i] : 1 };
+    if (column.kind === "value" || !isolated.size) return all;
+    if (!binned) return isolated.has(all.code) ? all : { code: -1, cells: 1 };
+    const chosen = { code: -1, cells: 0 };
+    for (let k = column.start[i]; k < column.start[i + 1]; k++) {
+      if (!isolated.has(column.held[k])) continue;
+      if (chosen.code < 0) chosen.code = column.held[k];
+      chosen.cells += column.number[k];
+    }
+    return chosen;
   };
 
   const colourOf = (code) => {
-    if (code === NOT_MEASURED) return FAINT;
+    if (code === NOT_MEASURED || code < 0) return FAINT;
     if (column.kind === "value") {
       return data.ramp[Math.round((code / (NOT_MEASURED - 1)) * (data.ramp.length - 1))];
     }
-    return isolated.size && !isolated.has(code) ? FAINT : column.colours[code];
+    return column.colours[code];
   };
 
   // Faint cells first, then low before high, so that what is asked for is never hidden.
   const drawingOrder = () => {
     const faint = [];
     const rest = [];
-    for (let i = 0; i < data.cells; i++) {
-      (colourOf(column.codes[i]) === FAINT ? faint : rest).push(i);
+    for (let i = 0; i < marks(); i++) {
+      (colourOf(shown(i).code) === FAINT ? faint : rest).push(i);
     }
     if (column.kind === "value") rest.sort((a, b) => column.codes[a] - column.codes[b]);
     return [faint, rest];
+  };
+
+  const drawDots = (faint, rest) => {
+    const base = Math.max(0.8, Math.min(3.2, (size().width / 900) * Math.sqrt(40000 / data.cells)));
+    const radius = base * Math.min(2, Math.sqrt(view.scale));
+    for (const [cells, dot, alpha] of [[faint, radius * 0.7, 1], [rest, radius, 0.85]]) {
+      context.globalAlpha = alpha;
+      for (const i of cells) {
+        const [across, down] = toScreen(i);
+        context.fillStyle = colourOf(shown(i).code);
+        context.beginPath();
+        context.arc(across, down, dot, 0, 2 * Math.PI);
+        context.fill();
+      }
+    }
+  };
+
+  // The more cells of a category, the fuller its colour, by their logarithm. A value has its own colour.
+  const drawSquares = (faint, rest) => {
+    const side = square();
+    for (const i of [...faint, ...rest]) {
+      const [across, down] = toScreen(i);
+      const { code, cells } = shown(i);
+      context.fillStyle = colourOf(code);
+      const full = code < 0 || column.kind === "value";
+      context.globalAlpha = full ? 1 : 0.3 + (0.7 * Math.log1p(cells)) / Math.log1p(largest);
+      context.fillRect(across - side / 2, down - side / 2, side, side);
+    }
   };
 
   const draw = () => {
@@ -66,34 +128,27 @@
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.fillStyle = "#fff";
     context.fillRect(0, 0, width, height);
-    const base = Math.max(0.8, Math.min(3.2, (width / 900) * Math.sqrt(40000 / data.cells)));
-    const radius = base * Math.min(2, Math.sqrt(view.scale));
-    const [faint, rest] = drawingOrder();
-    for (const [cells, dot, alpha] of [[faint, radius * 0.7, 1], [rest, radius, 0.85]]) {
-      context.globalAlpha = alpha;
-      for (const i of cells) {
-        const [across, down] = toScreen(i);
-        context.fillStyle = colourOf(column.codes[i]);
-        context.beginPath();
-        context.arc(across, down, dot, 0, 2 * Math.PI);
-        context.fill();
-      }
-    }
+    (binned ? drawSquares : drawDots)(...drawingOrder());
     context.globalAlpha = 1;
     if (labels.checked && column.kind === "category") drawLabels();
     canvas.setAttribute("aria-label", `Map of ${data.cells.toLocaleString("en-GB")} cells coloured by ${column.name}`);
   };
 
-  const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
+  // The value below which half of the weight lies; places are [value, weight].
+  const median = (places) => {
+    places.sort((a, b) => a[0] - b[0]);
+    let left = places.reduce((sum, [, weight]) => sum + weight, 0) / 2;
+    return places.find(([, weight]) => (left -= weight) < 0)[0];
+  };
 
   const drawLabels = () => {
     const places = column.names.map(() => [[], []]);
-    for (let i = 0; i < data.cells; i++) {
-      const code = column.codes[i];
-      if (code === NOT_MEASURED || (isolated.size && !isolated.has(code))) continue;
+    for (let i = 0; i < marks(); i++) {
+      const { code, cells } = shown(i);
+      if (code === NOT_MEASURED || code < 0) continue;
       const [across, down] = toScreen(i);
-      places[code][0].push(across);
-      places[code][1].push(down);
+      places[code][0].push([across, cells]);
+      places[code][1].push([down, cells]);
     }
     context.font = `600 12px ${getComputedStyle(document.body).fontFamily}`;
     context.textAlign = "center";
@@ -119,10 +174,10 @@
 
   const writeLegend = () => {
     legend.replaceChildren();
-    let missing = 0;
     const counts = new Uint32Array(256);
-    for (const code of column.codes) counts[code] += 1;
-    missing = counts[NOT_MEASURED];
+    if (column.start) column.held.forEach((code, k) => (counts[code] += column.number[k]));
+    else for (const code of column.codes) counts[code] += 1;
+    const missing = column.missing ?? counts[NOT_MEASURED];
     if (column.kind === "value") {
       const ramp = node("div", undefined, "ramp");
       ramp.style.background = `linear-gradient(to right, ${data.ramp.join(", ")})`;
@@ -147,7 +202,12 @@
     }
     if (missing) {
       const what = column.kind === "value" ? "not measured" : "not given";
-      legend.append(node("p", `Pale dots: ${what} (${missing.toLocaleString("en-GB")} cells)`, "quiet"));
+      const pale = binned ? "Pale where no cell has a value" : "Pale dots";
+      legend.append(node("p", `${pale}: ${what} (${missing.toLocaleString("en-GB")} cells)`, "quiet"));
+    }
+    if (binned) {
+      const how = column.kind === "value" ? "its colour is their mean" : "the fuller its colour, the more";
+      legend.append(node("p", `A square holds 1 to ${largest.toLocaleString("en-GB")} cells; ${how}.`, "quiet"));
     }
   };
 
@@ -177,7 +237,7 @@
   const nearest = (across, down) => {
     let best = -1;
     let distance = 64;
-    for (let i = 0; i < data.cells; i++) {
+    for (let i = 0; i < marks(); i++) {
       const [a, d] = toScreen(i);
       const apart = (a - across) ** 2 + (d - down) ** 2;
       if (apart < distance) [best, distance] = [i, apart];
@@ -185,7 +245,19 @@
     return best;
   };
 
+  const MOST = 3;
+  const inSquare = (one, i) => {
+    const parts = [];
+    for (let k = one.start[i]; k < one.start[i + 1] && parts.length < MOST; k++) {
+      const name = one.held[k] === NOT_MEASURED ? "not given" : one.names[one.held[k]];
+      parts.push(`${name} ${Math.round((100 * one.number[k]) / sizes[i])} %`);
+    }
+    const left = one.start[i + 1] - one.start[i] - parts.length;
+    return parts.join(", ") + (left > 0 ? ` and ${left} more` : "");
+  };
+
   const valueAt = (one, i) => {
+    if (one.start) return inSquare(one, i);
     const code = one.codes[i];
     if (code === NOT_MEASURED) return one.kind === "value" ? "not measured" : "not given";
     if (one.kind === "category") return one.names[code];
@@ -197,7 +269,9 @@
     hover.hidden = i < 0;
     if (i < 0) return;
     const told = new Set([...data.columns.filter((one) => one.told), column]);
-    hover.replaceChildren(...[...told].map((one) => node("div", `${one.name}: ${valueAt(one, i)}`)));
+    const lines = [...told].map((one) => `${one.name}${binned && one.kind === "value" ? " (mean)" : ""}: ${valueAt(one, i)}`);
+    if (binned) lines.unshift(`${sizes[i].toLocaleString("en-GB")} ${sizes[i] === 1 ? "cell" : "cells"}`);
+    hover.replaceChildren(...lines.map((line) => node("div", line)));
     const { width } = size();
     const right = event.offsetX > width / 2;
     hover.style.left = right ? "auto" : `${event.offsetX + 12}px`;
@@ -255,7 +329,12 @@
   };
 
   const start = async () => {
-    [x, y] = await Promise.all([unpack(data.x, Uint16Array), unpack(data.y, Uint16Array)]);
+    const Place = binned ? Uint8Array : Uint16Array;
+    [x, y] = await Promise.all([unpack(data.x, Place), unpack(data.y, Place)]);
+    if (binned) {
+      sizes = await unpack(data.sizes, Uint32Array);
+      largest = sizes.reduce((a, b) => Math.max(a, b), 1);
+    }
     const groups = new Map();
     data.columns.forEach((one, index) => {
       if (!groups.has(one.group)) {

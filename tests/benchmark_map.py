@@ -1,0 +1,68 @@
+"""How large is the index of a run with a million cells, and how soon does it open?
+
+    python tests/benchmark_map.py results/demo /tmp/million 1000000
+
+draws the cells of a finished run again, with replacement, until there are as many as asked, gives
+each a place near its first one, and writes the index of that run. Every table that has no cells
+stays as it is. It prints size and seconds; `docs/report.md` holds what came of it.
+"""
+
+import shutil
+import sys
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import yaml
+
+from emhniche.io import CELL_ID, read_table, write_h5ad, write_table
+from emhniche.report.index_page import build_index
+from emhniche.settings import load_run
+
+ROOT = Path(__file__).resolve().parents[1]
+TABLES = (
+    "cluster/clusters.parquet",
+    "cluster/umap.parquet",
+    "annotate/annotation.parquet",
+    "score/scores.parquet",
+)
+SPREAD = 0.15
+"""Standard deviation of a cell's place around the one it was drawn from, in units of the map."""
+
+
+def enlarge(source: Path, target: Path, n_cells: int, *, seed: int) -> None:
+    """Write a run of `n_cells` cells drawn from those of another."""
+    rng = np.random.default_rng(seed)
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.h5ad", "report"))
+    cells = ad.read_h5ad(source / "cells.h5ad")
+    drawn = rng.integers(0, cells.n_obs, n_cells)
+    names = pd.Index([f"c{number}" for number in range(n_cells)])
+    panel = cells[:, cells.var["panel"].to_numpy()]
+    obs = panel.obs.iloc[drawn].drop(columns="barcode").set_axis(names.rename(CELL_ID))
+    many = ad.AnnData(panel.X[drawn], obs=obs, var=panel.var[["panel"]])
+    many.varm["measured"] = panel.varm["measured"]
+    write_h5ad(many, target / "cells.h5ad")
+    for name in TABLES:
+        table = read_table(source / name).set_index(CELL_ID).loc[cells.obs_names].iloc[drawn]
+        if name.endswith("umap.parquet"):
+            table = table + rng.normal(0, SPREAD, table.shape).astype(np.float32)
+        write_table(table.set_axis(names.rename(CELL_ID)).reset_index(), target / name)
+
+
+if __name__ == "__main__":
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("n_cells", type=int)
+    given = parser.parse_args()
+    enlarge(given.source, given.target, given.n_cells, seed=0)
+    config = ROOT / "config/config.yaml"
+    run = load_run(yaml.safe_load(config.read_text()), root=ROOT, source=str(config))
+    start = time.monotonic()
+    build_index(given.target, config=run.config, samples=run.samples, registry=run.registry)
+    seconds = time.monotonic() - start
+    size = (given.target / "report/index.html").stat().st_size
+    sys.stdout.write(f"{given.n_cells}\t{size / 1e6:.2f} MB\t{seconds:.0f} s\n")

@@ -1,0 +1,130 @@
+"""The map of a run with more cells than can be drawn one by one."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from emhniche.report import interactive, words
+from emhniche.report.binned import SIDE, bin_cells, composition, means, split
+from emhniche.report.index_page import build_index
+from emhniche.report.interactive import NOT_MEASURED, map_data, unpack
+from emhniche.report.tables import read_run
+from fake_run import CONFIG, make_run, registry, sample_sheet, write_provenance
+
+MILLION = 1_000_000
+
+
+def test_every_cell_lies_in_the_square_of_its_place():
+    x, y = pd.Series([0.0, 10.0, 5.0, 0.01, 10.0]), pd.Series([-1.0, 1.0, 0.0, -0.999, 1.0])
+    bins = bin_cells(x, y)
+    assert len(bins) == 3
+    assert bins.of_cell[0] == bins.of_cell[3] != bins.of_cell[1]
+    assert (bins.column[bins.of_cell[0]], bins.row[bins.of_cell[0]]) == (0, 0)
+    assert (bins.column[bins.of_cell[1]], bins.row[bins.of_cell[1]]) == (SIDE - 1, SIDE - 1)
+    assert (bins.column[bins.of_cell[2]], bins.row[bins.of_cell[2]]) == (SIDE // 2, SIDE // 2)
+    assert bins.sizes()[bins.of_cell].tolist() == [2, 2, 1, 2, 2]
+
+
+def test_composition_and_means_of_squares_are_those_of_their_cells():
+    rng = np.random.default_rng(0)
+    place = pd.DataFrame(rng.normal(size=(5000, 2)).round(1))
+    codes = rng.choice([0, 1, 2, 254, NOT_MEASURED], 5000).astype(np.uint8)
+    values = np.where(rng.random(5000) < 0.3, np.nan, rng.gamma(2, size=5000))
+    bins = bin_cells(place[0], place[1])
+    found = list(split(composition(bins, codes)))
+    mean = means(bins, values)
+    for number in range(0, len(bins), 37):
+        own = bins.of_cell == number
+        names, counts = np.unique(codes[own], return_counts=True)
+        assert found[number] == dict(zip(names.tolist(), counts.tolist(), strict=True))
+        assert list(found[number].values()) == sorted(counts, reverse=True)
+        known = values[own][np.isfinite(values[own])]
+        if len(known):
+            assert mean[number] == pytest.approx(known.mean())
+        else:
+            assert np.isnan(mean[number])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory):
+    root = make_run(tmp_path_factory.mktemp("run"))
+    return read_run(root, config=CONFIG, samples=sample_sheet(), registry=registry())
+
+
+def test_beyond_the_limit_every_cell_is_in_a_square(run, monkeypatch: pytest.MonkeyPatch):
+    dots = map_data(run, ["Kitl", "Cxcl12"], seed=1)
+    monkeypatch.setattr(interactive, "MAX_CELLS", 100)
+    squares = map_data(run, ["Kitl", "Cxcl12"], seed=1)
+    assert (dots["side"], squares["side"]) == (0, SIDE)
+    sizes = unpack(squares["sizes"], np.uint32)
+    assert sizes.sum() == squares["cells"] == len(run["umap"])
+    assert [one["name"] for one in squares["columns"]] == [one["name"] for one in dots["columns"]]
+    for one, dot in zip(squares["columns"], dots["columns"], strict=True):
+        if one["kind"] == "value":
+            assert len(unpack(one["data"], np.uint8)) == len(sizes)
+            codes = unpack(dot["data"], np.uint8)
+            assert one["missing"] == dot["missing"] == (codes == NOT_MEASURED).sum()
+            continue
+        kinds = {"entries": np.uint16, "codes": np.uint8, "counts": np.uint32}
+        parts = {key: unpack(one["data"][key], kind) for key, kind in kinds.items()}
+        held = list(split(parts))
+        assert [sum(square.values()) for square in held] == sizes.tolist()
+        total = pd.DataFrame(held).sum().astype(int)
+        cells = pd.Series(unpack(dot["data"], np.uint8)).value_counts()
+        assert total.sort_index().to_dict() == cells.sort_index().to_dict()
+
+
+def test_a_million_cells_take_less_than_ten_megabytes(run, monkeypatch: pytest.MonkeyPatch):
+    rng = np.random.default_rng(0)
+    names = pd.Index([f"c{number}" for number in range(MILLION)], name="cell_id")
+    centres = rng.uniform(-12, 12, (40, 2))
+    cluster = rng.integers(0, 40, MILLION)
+    place = centres[cluster] + rng.normal(0, 0.9, (MILLION, 2))
+    umap = pd.DataFrame(place, names, ["umap_1", "umap_2"]).reset_index()
+    frame = pd.DataFrame(
+        {
+            "lineage": pd.Categorical.from_codes(cluster % 12, [f"L{i}" for i in range(12)]),
+            "cell_type": pd.Categorical.from_codes(cluster % 25, [f"T{i}" for i in range(25)]),
+            "cluster": pd.Categorical.from_codes(cluster, [str(i) for i in range(40)]),
+            **{
+                name: pd.Categorical.from_codes(
+                    rng.integers(0, many, MILLION), [f"{name}{i}" for i in range(many)]
+                )
+                for name, many in (("sample", 16), ("donor", 8), ("condition", 2), ("tissue", 2))
+            },
+        },
+        index=names,
+    )
+    values = rng.normal(size=(150, 40)).astype(np.float32)
+    genes = [f"G{number}" for number in range(150)]
+    expression = pd.DataFrame(
+        {
+            gene: row[cluster] + rng.random(MILLION, np.float32)
+            for gene, row in zip(genes, values, strict=True)
+        },
+        index=names,
+    )
+    made_up = dataclasses.replace(run, tables={**run.tables, "umap": umap})
+    monkeypatch.setattr(interactive, "cell_frame", lambda _: frame)
+    monkeypatch.setattr(interactive, "panel_expression", lambda *_: expression)
+    packed = map_data(made_up, genes, seed=0)
+    assert packed["cells"] == MILLION
+    assert unpack(packed["sizes"], np.uint32).sum() == MILLION
+    assert sum(one["kind"] == "value" for one in packed["columns"]) >= 150
+    # the rest of the page takes 3 MB
+    size = len(json.dumps(packed))
+    assert size < 7_000_000
+
+
+def test_the_page_says_how_many_cells_are_drawn_and_how(run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(interactive, "MAX_CELLS", 100)
+    write_provenance(run.root)
+    build_index(run.root, config=CONFIG, samples=sample_sheet(), registry=registry())
+    page = Path(run.root / "report/index.html").read_text(encoding="utf-8")
+    text = re.sub(r"\s+", " ", page)
+    assert f"All {words.number(len(run['umap']))} cells are drawn, in squares" in text
