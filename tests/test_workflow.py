@@ -1,4 +1,4 @@
-"""The whole workflow on a small planted study: four mice, spleen and marrow of each."""
+"""The whole workflow on a small planted study: spleen and marrow of three mice."""
 
 import gzip
 import shutil
@@ -9,13 +9,11 @@ import pytest
 import yaml
 
 from emhniche import io
-from planted import library
+from small_project import make_project
 from workflow import kill_when, snakemake, tables
 
 pytestmark = pytest.mark.workflow
 
-SPLEEN = {"B": 90, "T": 70, "monocyte_macrophage": 50, "neutrophil": 40}
-MARROW = {"B": 40, "erythroid": 90, "monocyte_macrophage": 60, "neutrophil": 60}
 PATHS = [
     "cells.h5ad",
     "integration/scvi/latent.parquet",
@@ -53,60 +51,10 @@ PATHS = [
 ]
 
 
-def with_panel(cells, rng, kitl):
-    """Add three panel genes: Kitl rises in monocytes of the marrow, Tnf nowhere, Lif is unseen."""
-    monocyte = (cells.obs["truth"] == "monocyte_macrophage").to_numpy()
-    extra = np.column_stack(
-        [
-            rng.poisson(np.where(monocyte, kitl, 0.01)),
-            rng.poisson(0.6, cells.n_obs),
-            np.zeros(cells.n_obs),
-        ]
-    )
-    table = pd.DataFrame(
-        np.hstack([cells.X.toarray(), extra]).astype(int),
-        columns=[*cells.var_names, "Kitl", "Tnf", "Lif"],
-        index=pd.Index(cells.obs_names, name="barcode"),
-    )
-    return table
-
-
 @pytest.fixture(scope="session")
 def project(tmp_path_factory):
     """A project folder as a user has it: files, sample sheet, configuration."""
-    folder = tmp_path_factory.mktemp("project")
-    rows = []
-    for donor in range(3):
-        for tissue, mix, kitl in (("spleen", SPLEEN, 0.4), ("bone marrow", MARROW, 3.0)):
-            name = f"m{donor}_{tissue.split()[-1]}"
-            rng = np.random.default_rng(100 + len(rows))
-            cells = library(mix, seed=len(rows), ambient=0.02, batch_shift=0.15)
-            with_panel(cells, rng, kitl).to_csv(folder / f"{name}.tsv.gz", sep="\t")
-            rows.append(
-                {
-                    "sample": name,
-                    "dataset": "planted",
-                    "file": f"{name}.tsv.gz",
-                    "format": "tsv_cells_by_genes",
-                    "species": "mouse",
-                    "tissue": tissue,
-                    "donor": f"m{donor}",
-                    "condition": "naive",
-                    "enrichment": "none",
-                    "chemistry": "10x 3' v3",
-                }
-            )
-    pd.DataFrame(rows).to_csv(folder / "samples.tsv", sep="\t", index=False)
-    config = {
-        "run": "planted",
-        "samples": "samples.tsv",
-        "merge": {"n_hvg": 300},
-        "integrate": {"n_latent": 8, "scvi": {"epochs": 3, "min_cell_visits": 20_000}},
-        "score": {"n_random": 20},
-        "myeloid": {"n_random": 20},
-    }
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    return folder
+    return make_project(tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture(scope="session")
