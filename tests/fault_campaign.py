@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -30,8 +31,8 @@ from workflow import command, snakemake, tables
 
 KINDS = ("job", "snakemake", "all")
 ARGS = ("--cores", "2", "--rerun-incomplete", "--retries", "50")
-PAUSE = (5.0, 45.0)
-"""Seconds between two kills, at least and at most."""
+PAUSE = 20.0
+"""A kill comes up to so many seconds after a job has ended, so that each run gets on."""
 RESULTS = Path("results/planted")
 
 
@@ -80,7 +81,7 @@ def disturbed_run(project: Path, kills: int, chance: random.Random) -> Iterator[
     process, row = start(project), None
     for _ in range(kills):
         kind = chance.choices(KINDS, weights=(2, 1, 1))[0]
-        row = strike(process, kind, chance.uniform(*PAUSE), chance)
+        row = strike(process, project, kind, chance)
         if row is None:
             break
         if kind != "job":
@@ -107,29 +108,42 @@ def start(project: Path) -> subprocess.Popen:
 
 
 def strike(
-    process: subprocess.Popen, kind: str, after: float, chance: random.Random
+    process: subprocess.Popen, project: Path, kind: str, chance: random.Random
 ) -> dict | None:
-    """Kill what `kind` says once `after` seconds have gone by; None when the run ended before."""
-    begun = time.monotonic()
-    while time.monotonic() < begun + after or not jobs(process):
+    """Kill what `kind` says at a random moment; None when the run ended before."""
+    begun, before = time.monotonic(), ended_jobs(project)
+    moment = None
+    while True:
         if process.poll() is not None:
             return None
+        if moment is None and ended_jobs(project) - before:
+            moment = time.monotonic() + chance.uniform(0, PAUSE)
+        running = jobs(process)
+        if moment is not None and time.monotonic() > moment and running:
+            break
         time.sleep(0.2)
-    running = jobs(process)
     names = sorted(name for name, _ in running)
     if kind == "job":
         name, job = chance.choice(running)
         names = [name]
-        try:
+        with suppress(psutil.NoSuchProcess):  # it ended just now
             job.kill()
-        except psutil.NoSuchProcess:  # it ended just now: another one
-            return strike(process, kind, 0, chance)
     elif kind == "snakemake":
         process.kill()
     else:
         os.killpg(process.pid, signal.SIGKILL)
     seconds = round(time.monotonic() - begun, 1)
     return {"killed": kind, "after_s": seconds, "scripts": ", ".join(names)}
+
+
+def ended_jobs(project: Path) -> set[tuple[str, int]]:
+    """Return log and time of each job that has ended well."""
+    logs = [log for log in (project / "logs").rglob("*.log") if log.is_file()]
+    return {
+        (str(log), log.stat().st_mtime_ns)
+        for log in logs
+        if log.read_text(encoding="utf-8").endswith("emhniche: done\n")
+    }
 
 
 def jobs(process: subprocess.Popen) -> list[tuple[str, psutil.Process]]:

@@ -5,6 +5,7 @@ sheet to fill in. Both come from the schemas in ``workflow/schemas``, so that th
 from what is checked.
 """
 
+import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,8 +45,7 @@ def start_project(folder: str | Path, root: str | Path) -> list[Path]:
     Raises
     ------
     InputError
-        When one of them is there already, or the folder's name cannot be a run's; then nothing
-        is written.
+        When one of them is there already; then nothing is written.
     """
     folder = Path(folder)
     texts = {
@@ -80,7 +80,7 @@ def render_config(run: str, root: str | Path) -> str:
     schemas = Path(root) / "workflow" / "schemas"
     schema = read_schema(schemas / "config.schema.yaml")
     columns = read_schema(schemas / "samples.schema.yaml")
-    allowed = "".join(one if one.isalnum() or one in "_.-" else "_" for one in run)
+    allowed = re.sub(r"[^A-Za-z0-9_.-]", "_", run)
     given = {"run": allowed.lstrip("_.-") or "mine", "samples": SAMPLES}
     blocks = [
         "# What this run does. Edit the sample sheet, then `emhniche check config.yaml`.",
