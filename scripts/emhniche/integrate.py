@@ -33,11 +33,15 @@ class Integration:
         One row an epoch; empty for a method that is not trained.
     save
         Writes the trained model into a folder; None for a method without one.
+    device
+        ``asked_for``, ``used`` (``cpu``, ``cuda`` or ``mps``) and ``name`` of the accelerator (None
+        for a CPU); None for a method that is not trained.
     """
 
     latent: pd.DataFrame
     history: pd.DataFrame
     save: Callable[[Path], None] | None
+    device: dict[str, str | None] | None
 
 
 def integrate(
@@ -149,6 +153,7 @@ def train_scvi(
         EpochLog,
         OneCyclePlan,
         count_epochs,
+        device_name,
         fitting_batch,
         history_table,
         pick_accelerator,
@@ -164,10 +169,11 @@ def train_scvi(
     )
     model._training_plan_cls = OneCyclePlan
     passes = count_epochs(genes.n_obs, epochs=epochs, min_cell_visits=min_cell_visits)
+    used = pick_accelerator(accelerator)
     fit = partial(
         model.train,
         max_epochs=passes,
-        accelerator=pick_accelerator(accelerator),
+        accelerator=used,
         batch_size=fitting_batch(genes.n_obs, batch_size),
         train_size=TRAIN_SHARE,
         check_val_every_n_epoch=1,
@@ -180,6 +186,7 @@ def train_scvi(
         latent=latent_table(latent, genes.obs_names),
         history=history_table(model.history),
         save=lambda folder: model.save(str(folder), overwrite=True),
+        device={"asked_for": accelerator, "used": used, "name": device_name(used)},
     )
 
 
@@ -197,4 +204,5 @@ def _pca(genes: ad.AnnData, *, n_latent: int, seed: int) -> Integration:
     sc.pp.log1p(genes)
     n_comps = min(n_latent, genes.n_obs - 1, genes.n_vars - 1)
     sc.pp.pca(genes, n_comps=n_comps, random_state=seed)
-    return Integration(latent_table(genes.obsm["X_pca"], genes.obs_names), pd.DataFrame(), None)
+    latent = latent_table(genes.obsm["X_pca"], genes.obs_names)
+    return Integration(latent, pd.DataFrame(), save=None, device=None)

@@ -191,6 +191,17 @@ def pick_accelerator(wanted: str) -> str:
     return device
 
 
+def device_name(used: str) -> str | None:
+    """Return the name of the first CUDA device where one is used, and None elsewhere.
+
+    Parameters
+    ----------
+    used
+        Result of :func:`pick_accelerator`.
+    """
+    return torch.cuda.get_device_name(0) if used == "cuda" else None
+
+
 def history_table(history: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Join scvi-tools' history into one table.
 

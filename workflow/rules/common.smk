@@ -36,6 +36,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from emhniche.code import code_digest, put_first
 from emhniche.errors import InputError
+from emhniche.leftovers import remove_leftovers
 from emhniche.paths import input_paths
 from emhniche.settings import load_run
 

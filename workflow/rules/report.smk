@@ -65,6 +65,10 @@ rule provenance:
         counts=expand("<results>/samples/{sample}/counts.h5ad", sample=run.samples.index),
         sources=[local(path) for path in run.sources.values()],
         resources=list(run.config["resources"].values()),
+        device=expand(
+            "<results>/integration/{method}/device.json",
+            method=set(run.config["integrate"]["methods"]) & {"scvi"},
+        ),
     output:
         report(
             "<results>/provenance.json",
