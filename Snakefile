@@ -21,6 +21,12 @@ include: "workflow/rules/niche.smk"
 include: "workflow/rules/myeloid.smk"
 include: "workflow/rules/known_answers.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/crate.smk"
+
+
+onstart:
+    # a job that was killed leaves its temporary file, which nothing reads
+    remove_leftovers(f"results/{run.name}")
 
 
 rule all:
@@ -29,5 +35,6 @@ rule all:
         "<results>/report/index.html",
         "<results>/atlas.h5ad",
         "<results>/provenance.json",
+        "<results>/ro-crate-metadata.json",
         ["<results>/report/planted.html"] if run.study else [],
         expand("<results>/samples/{sample}/qc.html", sample=run.samples.index),

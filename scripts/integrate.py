@@ -20,4 +20,5 @@ with job_log(snakemake.log[0]):
     if found.save:
         found.save(Path(snakemake.output.model))
         io.write_table(found.history, snakemake.output.history)
+        io.write_json(found.device, snakemake.output.device)
     io.write_table(found.latent, snakemake.output.latent)

@@ -82,6 +82,11 @@ def test_harmony_of_one_batch_moves_nothing(cells):
     pd.testing.assert_frame_equal(run(one, "harmony").latent, run(one, "pca").latent)
 
 
+def test_the_device_that_was_used_is_told(cells, trained):
+    assert trained.device == {"asked_for": "cpu", "used": "cpu", "name": None}
+    assert run(cells, "pca").device is None
+
+
 def test_the_rate_follows_one_cycle_and_the_bound_falls(trained):
     history = trained.history
     assert history["epoch"].tolist() == list(range(1, 189))  # 60,000 visits to 320 cells

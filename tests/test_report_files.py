@@ -94,8 +94,10 @@ def test_provenance_records_sums_versions_and_settings(tmp_path: Path):
         sources={"samples": config["samples"]},
         registry=registry(),
         counts={"s1": counts},
+        device={"asked_for": "auto", "used": "cpu", "name": None},
         repository=tmp_path,
     )
+    assert record["accelerator"]["used"] == "cpu"
     # sha256 of the bytes "sample\n"
     assert record["inputs"]["sources"]["samples"]["sha256"] == (
         "aaf9ff488e0767da5ea1d56118e6f65a16c5633b0cefc1fa089bd3ab1810613d"

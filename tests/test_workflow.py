@@ -1,4 +1,4 @@
-"""The whole workflow on a small planted study: four mice, spleen and marrow of each."""
+"""The whole workflow on a small planted study: spleen and marrow of three mice."""
 
 import gzip
 import json
@@ -9,19 +9,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from rocrate.rocrate import ROCrate
 
 from emhniche import io
-from planted import library
-from workflow import ROOT, kill_when, snakemake, tables
+from emhniche.leftovers import leftovers
+from emhniche.report.provenance import checksum
+from small_project import make_project
+from workflow import ROOT, kill_when, run_snakemake, snakemake, tables
 
 pytestmark = pytest.mark.workflow
 
-SPLEEN = {"B": 90, "T": 70, "monocyte_macrophage": 50, "neutrophil": 40}
-MARROW = {"B": 40, "erythroid": 90, "monocyte_macrophage": 60, "neutrophil": 60}
 PATHS = [
     "cells.h5ad",
     "integration/scvi/latent.parquet",
     "integration/scvi/history.tsv",
+    "integration/scvi/device.json",
     "integration/scvi/model",
     "integration/pca/latent.parquet",
     "integration/metrics.tsv",
@@ -52,63 +54,15 @@ PATHS = [
     "atlas.h5ad",
     "report/index.html",
     "provenance.json",
+    "ro-crate-metadata.json",
+    "inputs/config.yaml",
 ]
-
-
-def with_panel(cells, rng, kitl):
-    """Add three panel genes: Kitl rises in monocytes of the marrow, Tnf nowhere, Lif is unseen."""
-    monocyte = (cells.obs["truth"] == "monocyte_macrophage").to_numpy()
-    extra = np.column_stack(
-        [
-            rng.poisson(np.where(monocyte, kitl, 0.01)),
-            rng.poisson(0.6, cells.n_obs),
-            np.zeros(cells.n_obs),
-        ]
-    )
-    table = pd.DataFrame(
-        np.hstack([cells.X.toarray(), extra]).astype(int),
-        columns=[*cells.var_names, "Kitl", "Tnf", "Lif"],
-        index=pd.Index(cells.obs_names, name="barcode"),
-    )
-    return table
 
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory):
     """A project folder as a user has it: files, sample sheet, configuration."""
-    folder = tmp_path_factory.mktemp("project")
-    rows = []
-    for donor in range(3):
-        for tissue, mix, kitl in (("spleen", SPLEEN, 0.4), ("bone marrow", MARROW, 3.0)):
-            name = f"m{donor}_{tissue.split()[-1]}"
-            rng = np.random.default_rng(100 + len(rows))
-            cells = library(mix, seed=len(rows), ambient=0.02, batch_shift=0.15)
-            with_panel(cells, rng, kitl).to_csv(folder / f"{name}.tsv.gz", sep="\t")
-            rows.append(
-                {
-                    "sample": name,
-                    "dataset": "planted",
-                    "file": f"{name}.tsv.gz",
-                    "format": "tsv_cells_by_genes",
-                    "species": "mouse",
-                    "tissue": tissue,
-                    "donor": f"m{donor}",
-                    "condition": "naive",
-                    "enrichment": "none",
-                    "chemistry": "10x 3' v3",
-                }
-            )
-    pd.DataFrame(rows).to_csv(folder / "samples.tsv", sep="\t", index=False)
-    config = {
-        "run": "planted",
-        "samples": "samples.tsv",
-        "merge": {"n_hvg": 300},
-        "integrate": {"n_latent": 8, "scvi": {"epochs": 3, "min_cell_visits": 20_000}},
-        "score": {"n_random": 20},
-        "myeloid": {"n_random": 20},
-    }
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    return folder
+    return make_project(tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture(scope="session")
@@ -201,24 +155,93 @@ def test_a_changed_setting_reruns_only_what_hangs_on_it(
     assert not jobs & untouched
 
 
-def test_a_killed_run_completes_with_the_same_tables(finished, tmp_path):
-    shutil.copytree(finished, tmp_path / "project", symlinks=True)
-    results = tmp_path / "project" / "results" / "planted"
-    before = tables(results)
-    for name in ("integration", "cluster", "annotate", "score", "niche", "myeloid", "report"):
-        shutil.rmtree(results / name)
-    kill_when(
-        tmp_path / "project", results / "integration" / "pca" / "latent.parquet", "--cores", "2"
-    )
-    locked = snakemake(tmp_path / "project", "--cores", "2")
+def copied(project, folder):
+    """Copy what a user has before the first run."""
+    names = ["samples.tsv", "config.yaml", *(path.name for path in project.glob("*.tsv.gz"))]
+    for name in names:
+        shutil.copy(project / name, folder / name)
+    return folder
+
+
+def test_a_killed_run_completes_on_one_core_with_the_tables_of_two(finished, tmp_path):
+    """From nothing, and killed on the way: the tables of a run that nothing disturbed."""
+    copied(finished, tmp_path)
+    results = tmp_path / "results" / "planted"
+    kill_when(tmp_path, results / "integration" / "pca" / "latent.parquet", "--cores", "2")
+    locked = snakemake(tmp_path, "--cores", "1")
     assert locked.returncode != 0  # a crashed run leaves its lock, and Snakemake says so
     assert "lock" in locked.stdout + locked.stderr
-    assert snakemake(tmp_path / "project", "--unlock").returncode == 0
-    run = snakemake(tmp_path / "project", "--cores", "2", "--rerun-incomplete")
+    assert snakemake(tmp_path, "--unlock").returncode == 0
+    (results / ".clusters.ab_cd123.parquet").write_text("what a killed job leaves")
+    run = snakemake(tmp_path, "--cores", "1", "--rerun-incomplete")
     assert run.returncode == 0, run.stderr[-4000:]
-    after = tables(results)
+    before, after = tables(finished / "results" / "planted"), tables(results)
     assert before.keys() == after.keys()
     assert [name for name in before if before[name] != after[name]] == []
+    assert leftovers(results) == []
+
+
+def test_a_copied_project_goes_on_elsewhere(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "project", symlinks=True)
+    results = tmp_path / "project" / "results" / "planted"
+    moved = snakemake(tmp_path / "project", "-n", "--cores", "1")
+    assert "Nothing to be done" in moved.stdout + moved.stderr
+    shutil.rmtree(results / "report")
+    moved = snakemake(tmp_path / "project", "-n", "--cores", "1")
+    assert planned(moved) == {"report", "crate", "all", "total"}
+
+
+def test_a_project_goes_on_with_a_pipeline_that_lies_elsewhere(finished, tmp_path):
+    """Gene lists have other paths then, so all would run again; --touch calls them equal."""
+    shutil.copytree(finished, tmp_path / "project", symlinks=True)
+    for name in ("Snakefile", "workflow", "scripts", "resources", "envs"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    results = tmp_path / "project" / "results" / "planted"
+    shutil.rmtree(results / "report")
+    before = tables(results)
+    there = (str(tmp_path / "Snakefile"), "--cores", "1", "--configfile", "config.yaml")
+    moved = run_snakemake(tmp_path / "project", "--snakefile", *there, "-n")
+    assert "merge" in planned(moved)
+    touched = run_snakemake(tmp_path / "project", "--snakefile", *there, "--touch")
+    assert touched.returncode == 0, touched.stderr[-3000:]
+    moved = run_snakemake(tmp_path / "project", "--snakefile", *there, "-n")
+    assert planned(moved) == {"report", "crate", "all", "total"}
+    assert tables(results) == before
+
+
+def jobs_with_outputs(run):
+    """Return rule and output of each job of a dry run."""
+    assert run.returncode == 0, run.stderr[-3000:]
+    return set(
+        re.findall(r"(?m)^rule (\w+):\n(?: .*\n)*?    output: (.*)$", run.stdout + run.stderr)
+    )
+
+
+def test_the_run_is_planned_alike_from_its_crate(finished, tmp_path):
+    results = finished / "results" / "planted"
+    for name in ("config.yaml", "samples.tsv"):
+        assert (results / "inputs" / name).is_file()
+    shutil.copytree(results / "inputs", tmp_path / "inputs")
+    for counts in finished.glob("*.tsv.gz"):
+        shutil.copy(counts, tmp_path)
+    before = jobs_with_outputs(snakemake(finished, "-n", "-F", "--cores", "1"))
+    again = snakemake(tmp_path, "-n", "--cores", "1", config="inputs/config.yaml")
+    assert len(before) > 30
+    assert jobs_with_outputs(again) == before
+
+
+def test_the_crate_holds_every_result_with_its_sum(finished):
+    results = finished / "results" / "planted"
+    crate = ROCrate(results)
+    files = {one.id: one["sha256"] for one in crate.get_by_type("File") if "sha256" in one}
+    assert {"niche/contrasts.tsv", "report/index.html", "atlas.h5ad", "provenance.json"} < set(
+        files
+    )
+    for name, digest in files.items():
+        assert checksum(results / name) == digest, name
+    record = io.read_json(results / "provenance.json")
+    assert record["accelerator"]["used"] in {"cpu", "cuda", "mps"}
 
 
 def embedded(page, name):
@@ -283,8 +306,7 @@ def starve(path):
     ],
 )
 def test_a_bad_file_ends_the_run_before_integration_in_one_line(project, tmp_path, damage, message):
-    for name in ("samples.tsv", "config.yaml", *(path.name for path in project.glob("*.tsv.gz"))):
-        shutil.copy(project / name, tmp_path / name)
+    copied(project, tmp_path)
     damage(tmp_path / "m0_spleen.tsv.gz")
     config = yaml.safe_load((tmp_path / "config.yaml").read_text())
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))

@@ -19,8 +19,18 @@ def command(folder: Path, *args: str, config: str = "config.yaml") -> list[str]:
 
 def snakemake(folder: Path, *args: str, config: str = "config.yaml", **environment: str):
     """Run the workflow and return the finished process, with its output as text."""
+    return finish(command(folder, *args, config=config), folder, environment)
+
+
+def run_snakemake(folder: Path, *args: str, **environment: str):
+    """Run the Snakefile that lies in `folder`, as its author would."""
+    return finish([sys.executable, "-m", "snakemake", *args], folder, environment)
+
+
+def finish(words: list[str], folder: Path, environment: dict[str, str]):
+    """Run a command in a folder and return the finished process, with its output as text."""
     return subprocess.run(
-        command(folder, *args, config=config),
+        words,
         cwd=folder,
         env={**os.environ, **environment},
         capture_output=True,

@@ -7,6 +7,7 @@ Comments, docstrings and layout do not count.
 
 import ast
 import hashlib
+import os
 from functools import cache
 from pathlib import Path
 
@@ -37,6 +38,19 @@ def code_digest(script: str, scripts: Path = SCRIPTS) -> str:
         digest.update(file.relative_to(scripts).as_posix().encode())
         digest.update(_meaning(file))
     return digest.hexdigest()[:16]
+
+
+def put_first(scripts: str | Path) -> None:
+    """Let the jobs of this process import the package from one folder, whatever is installed.
+
+    Parameters
+    ----------
+    scripts
+        Folder of the scripts, with the package beside them. It becomes the first of ``PYTHONPATH``,
+        which jobs inherit.
+    """
+    others = [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(scripts), *others]))
 
 
 def _imported(start: Path, scripts: Path) -> set[Path]:

@@ -34,11 +34,15 @@ class Integration:
         One row an epoch; empty for a method that is not trained.
     save
         Writes the trained model into a folder; None for a method without one.
+    device
+        ``asked_for``, ``used`` (``cpu``, ``cuda`` or ``mps``) and ``name`` of the accelerator (None
+        for a CPU); None for a method that is not trained.
     """
 
     latent: pd.DataFrame
     history: pd.DataFrame
     save: Callable[[Path], None] | None
+    device: dict[str, str | None] | None
 
 
 def integrate(
@@ -77,9 +81,7 @@ def integrate(
     """
     genes = cells[:, cells.var["highly_variable"]].copy()
     if method == "pca":
-        return Integration(
-            latent_table(_components(genes, n_latent, seed), genes.obs_names), pd.DataFrame(), None
-        )
+        return _untrained(_components(genes, n_latent, seed), genes)
     if method == "harmony":
         given = {"n_latent": n_latent, "batch_key": batch_key, "seed": seed, "threads": threads}
         return run_harmony(genes, **given, **settings)
@@ -157,6 +159,7 @@ def train_scvi(
         History,
         OneCyclePlan,
         count_epochs,
+        device_name,
         fitting_batch,
         pick_accelerator,
         train_until_finite,
@@ -166,9 +169,10 @@ def train_scvi(
     genes.obs["_batch"] = genes.obs[batch_key].astype(str).to_numpy()
     SCVI.setup_anndata(genes, batch_key="_batch")
     passes = count_epochs(genes.n_obs, epochs=epochs, min_cell_visits=min_cell_visits)
+    used = pick_accelerator(accelerator)
     settings = {
         "max_epochs": passes,
-        "accelerator": pick_accelerator(accelerator),
+        "accelerator": used,
         "batch_size": fitting_batch(genes.n_obs, batch_size),
         "train_size": TRAIN_SHARE,
         "check_val_every_n_epoch": 1,
@@ -191,6 +195,7 @@ def train_scvi(
         latent=latent_table(latent, genes.obs_names),
         history=trained["history"].table(),
         save=lambda folder: trained["model"].save(str(folder), overwrite=True),
+        device={"asked_for": accelerator, "used": used, "name": device_name(used)},
     )
 
 
@@ -246,7 +251,7 @@ def run_harmony(
     components = _components(genes, n_latent, seed)
     batch = genes.obs[[batch_key]].astype(str)
     if batch[batch_key].nunique() == 1:
-        return Integration(latent_table(components, genes.obs_names), pd.DataFrame(), None)
+        return _untrained(components, genes)
     found = correct(
         components.astype(np.float64),
         batch,
@@ -257,7 +262,7 @@ def run_harmony(
         ncores=threads,
         verbose=False,
     )
-    return Integration(latent_table(found.Z_corr, genes.obs_names), pd.DataFrame(), None)
+    return _untrained(found.Z_corr, genes)
 
 
 def _components(genes: ad.AnnData, n_latent: int, seed: int) -> np.ndarray:
@@ -267,3 +272,9 @@ def _components(genes: ad.AnnData, n_latent: int, seed: int) -> np.ndarray:
     n_comps = min(n_latent, genes.n_obs - 1, genes.n_vars - 1)
     sc.pp.pca(genes, n_comps=n_comps, random_state=seed)
     return genes.obsm["X_pca"]
+
+
+def _untrained(points: np.ndarray, genes: ad.AnnData) -> Integration:
+    """Return the latent space of a method without a model."""
+    latent = latent_table(points, genes.obs_names)
+    return Integration(latent, history=pd.DataFrame(), save=None, device=None)

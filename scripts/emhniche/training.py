@@ -234,3 +234,14 @@ def pick_accelerator(wanted: str) -> str:
     device = "cpu" if wanted == "cpu" else found
     logger.info("accelerator: %s", device)
     return device
+
+
+def device_name(used: str) -> str | None:
+    """Return the name of the first CUDA device where one is used, and None elsewhere.
+
+    Parameters
+    ----------
+    used
+        Result of :func:`pick_accelerator`.
+    """
+    return torch.cuda.get_device_name(0) if used == "cuda" else None

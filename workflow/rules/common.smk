@@ -1,14 +1,46 @@
 """What every rules file uses: the validated run, its folders and the allowed wildcards."""
 
+import io
 import re
+import subprocess
 import sys
+import tarfile
+import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from emhniche.code import code_digest
+def checked_out(repository, ref):
+    """Return a folder with all files of a tag or commit; the first call writes it."""
+    git = ["git", "-C", str(repository)]
+    commit = subprocess.check_output([*git, "rev-parse", f"{ref}^{{commit}}"], text=True).strip()
+    folder = Path(".snakemake", "emh-niche", commit).absolute()
+    if not folder.exists():
+        packed = subprocess.check_output([*git, "archive", commit])
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        whole = Path(tempfile.mkdtemp(dir=folder.parent)) / commit
+        with tarfile.open(fileobj=io.BytesIO(packed)) as files:
+            files.extractall(whole, filter="data")
+        whole.rename(folder)
+        whole.parent.rmdir()
+    return folder
+
+
+# The folder of this workflow. `workflow.basedir` would be that of the workflow that imports it.
+ROOT = workflow.current_basedir
+if hasattr(ROOT, "abspath"):
+    ROOT = Path(ROOT.get_path_or_uri(secret_free=True)).parents[1]
+else:
+    ROOT = checked_out(ROOT.hosted_repo.repo_clone, ROOT.ref)
+
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from emhniche.code import code_digest, put_first
 from emhniche.errors import InputError
+from emhniche.leftovers import remove_leftovers
+from emhniche.paths import input_paths
 from emhniche.settings import load_run
+
+put_first(ROOT / "scripts")
 
 if not workflow.overwrite_configfiles:
 
@@ -18,12 +50,24 @@ if not workflow.overwrite_configfiles:
 try:
     run = load_run(
         config,
-        root=Path(workflow.basedir),
-        source=" + ".join(map(str, workflow.configfiles)),
+        root=ROOT,
+        source=" + ".join(map(str, workflow.configfiles)) or "config",
     )
 except InputError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(1)
+
+
+def given_or_made(sample):
+    """Return the files of a sample. What no rule makes takes no prefix of an importing workflow."""
+    if run.study:
+        return ["<results>/simulate/cohort.h5ad"]
+    paths = input_paths(sample, run.registry)
+    return [path if path.startswith("<results>") else local(path) for path in paths]
+
+
+# The same for gene lists.
+run.config["resources"] |= {key: local(path) for key, path in run.config["resources"].items()}
 
 
 pathvars:

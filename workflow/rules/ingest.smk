@@ -4,14 +4,14 @@ In: the files that the sample sheet names. Out: ``samples/<sample>/counts.h5ad``
 the sample's barcodes by official gene symbol. Files are parsed once for all samples in them.
 """
 
-from emhniche.paths import file_group, group_sample, input_paths
+from emhniche.paths import file_group, group_sample
 
 
 rule ingest_file:
     """Parse the files that one or more samples are cut out of."""
     input:
-        files=lambda wildcards: input_paths(
-            group_sample(wildcards.dataset, wildcards.group, run.samples), run.registry
+        files=lambda wildcards: given_or_made(
+            group_sample(wildcards.dataset, wildcards.group, run.samples)
         ),
         aliases=run.config["resources"]["aliases"],
     output:

@@ -1,7 +1,7 @@
 """Latent spaces.
 
-In: ``cells.h5ad``. Out: for each method ``latent.parquet``, for scVI also its model and history; and
-``metrics.tsv``, which sets each method between floor and ceiling.
+In: ``cells.h5ad``. Out: for each method ``latent.parquet``, for scVI also its model, history and the
+device that trained it; and ``metrics.tsv``, which sets each method between floor and ceiling.
 """
 
 
@@ -12,6 +12,7 @@ rule integrate_scvi:
     output:
         latent="<results>/integration/{method}/latent.parquet",
         history="<results>/integration/{method}/history.tsv",
+        device="<results>/integration/{method}/device.json",
         model=directory("<results>/integration/{method}/model"),
     log:
         "<logs>/integrate/{method}.log",

@@ -67,8 +67,12 @@ rule provenance:
     """Record versions, seeds, settings, sums of the inputs and the machine."""
     input:
         counts=expand("<results>/samples/{sample}/counts.h5ad", sample=run.samples.index),
-        sources=list(run.sources.values()),
+        sources=[local(path) for path in run.sources.values()],
         resources=list(run.config["resources"].values()),
+        device=expand(
+            "<results>/integration/{method}/device.json",
+            method=set(run.config["integrate"]["methods"]) & {"scvi"},
+        ),
     output:
         report(
             "<results>/provenance.json",
@@ -94,7 +98,7 @@ rule provenance:
         samples=run.samples.reset_index().to_dict("records"),
         registry=run.registry.reset_index().to_dict("records"),
         sources=run.sources,
-        repository=str(workflow.basedir),
+        repository=str(ROOT),
     script:
         "../../scripts/report_provenance.py"
 

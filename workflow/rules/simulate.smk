@@ -10,9 +10,9 @@ and whether that is right) and ``report/planted.html``.
 rule simulate:
     """Draw the counts of every library of a simulated study."""
     input:
-        profiles=run.study.settings["profiles"],
-        programmes=run.study.settings["programmes"],
-        cell_types=run.study.settings["cell_types"],
+        profiles=local(run.study.settings["profiles"]),
+        programmes=local(run.study.settings["programmes"]),
+        cell_types=local(run.study.settings["cell_types"]),
         lineages=run.config["resources"]["lineages"],
         signatures=run.config["resources"]["signatures"],
     output:

@@ -26,6 +26,7 @@ def collect_provenance(
     sources: Mapping[str, str],
     registry: pd.DataFrame,
     counts: Mapping[str, Path],
+    device: Mapping[str, str | None] | None,
     repository: Path,
 ) -> dict:
     """Record what a run was made with.
@@ -42,6 +43,9 @@ def collect_provenance(
         The dataset registry, indexed by file.
     counts
         Sample -> its ``counts.h5ad``, which holds the sums of the files that were read.
+    device
+        What the trained method of integration asked for and used
+        (:class:`emhniche.integrate.Integration`); None where nothing was trained.
     repository
         Folder of the Snakefile.
 
@@ -50,7 +54,8 @@ def collect_provenance(
     dict
         ``pipeline`` (version, commit), ``python``, ``packages``, ``seed``, ``config``, ``inputs``
         (what the samples are, gene lists, registry rows used, files read by each sample),
-        ``accelerator``, ``hardware``, ``system`` and ``written`` (time).
+        ``accelerator`` (of the training; null without one), ``hardware`` (of the machine that wrote
+        this), ``system`` and ``written`` (time).
     """
     return {
         "pipeline": {
@@ -68,10 +73,7 @@ def collect_provenance(
             "registry": registry_rows(samples, registry),
             "files_read": {sample: files_read(path) for sample, path in counts.items()},
         },
-        "accelerator": {
-            "asked_for": config["integrate"]["scvi"]["accelerator"],
-            "gpu": gpu_name(),
-        },
+        "accelerator": device,
         "hardware": hardware(),
         "system": f"{platform.system()} {platform.release()}",
         "written": datetime.now(UTC).isoformat(timespec="seconds"),

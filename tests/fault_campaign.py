@@ -1,0 +1,178 @@
+"""Do random kills change what a run finds?
+
+    python tests/fault_campaign.py FOLDER docs/faults.tsv --kills 40 --each 20
+
+A small run is made undisturbed, then again and again from nothing, each time with up to `each`
+kills at random moments, and started again after each. What is killed without warning (SIGKILL): the
+process of one running job (`job`), Snakemake alone, whose jobs go on as orphans (`snakemake`), or
+Snakemake with all its jobs, as a power cut does (`all`). Every table is compared byte by byte with
+the undisturbed run's: after each kill those that are there, in the end all. It takes an hour or so,
+so no test runs it.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+import psutil
+
+from emhniche.leftovers import leftovers
+from small_project import make_project
+from workflow import command, snakemake, tables
+
+KINDS = ("job", "snakemake", "all")
+ARGS = ("--cores", "2", "--rerun-incomplete", "--retries", "50")
+PAUSE = 20.0
+"""A kill comes up to so many seconds after a job has ended, so that each run gets on."""
+RESULTS = Path("results/planted")
+
+
+def campaign(folder: Path, *, kills: int, each: int, seed: int) -> Iterator[dict]:
+    """Make run after run until enough kills have struck, and yield a row for each kill and end."""
+    chance = random.Random(seed)
+    inputs = make_project(folder / "inputs")
+    reference = folder / "undisturbed"
+    if not (reference / RESULTS / "report" / "index.html").exists():
+        shutil.copytree(inputs, reference, dirs_exist_ok=True)
+        done = snakemake(reference, *ARGS)
+        assert done.returncode == 0, done.stderr[-4000:]
+    expected = tables(reference / RESULTS)
+    struck, number = 0, 0
+    while struck < kills:
+        number += 1
+        project = folder / f"run_{number}"
+        shutil.rmtree(project, ignore_errors=True)
+        shutil.copytree(inputs, project)
+        for row in disturbed_run(project, min(each, kills - struck), chance):
+            struck += row["killed"] != "nothing"
+            yield {"run": number, **row, **compare(project, expected, row["killed"] == "nothing")}
+        shutil.rmtree(project)
+
+
+def compare(project: Path, expected: dict[str, bytes], ended: bool) -> dict[str, int]:
+    """Count tables that are there, and those of other bytes than the undisturbed run's.
+
+    A table that is absent or too many counts only once the run has ended.
+    """
+    found = tables(project / RESULTS)
+    different = {name for name in found if found[name] != expected.get(name)}
+    if ended:
+        different |= expected.keys() - found.keys()
+    left = len(leftovers(project / RESULTS))
+    return {
+        "tables": len(found),
+        "of": len(expected),
+        "different": len(different),
+        "leftovers": left,
+    }
+
+
+def disturbed_run(project: Path, kills: int, chance: random.Random) -> Iterator[dict]:
+    """Run a project to its end through kills at random moments; the last row is its end."""
+    process, row = start(project), None
+    for _ in range(kills):
+        kind = chance.choices(KINDS, weights=(2, 1, 1))[0]
+        row = strike(process, project, kind, chance)
+        if row is None:
+            break
+        if kind != "job":
+            process.wait()
+        yield row
+        if kind != "job":
+            done = snakemake(project, "--unlock")
+            assert done.returncode == 0, done.stderr[-4000:]
+            process = start(project)
+    assert process.wait() == 0, (project / "run.log").read_text()[-4000:]
+    yield {"killed": "nothing", "after_s": "", "scripts": ""}
+
+
+def start(project: Path) -> subprocess.Popen:
+    """Start the workflow in a session of its own."""
+    with open(project / "run.log", "w") as log:
+        return subprocess.Popen(
+            command(project, *ARGS),
+            cwd=project,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def strike(
+    process: subprocess.Popen, project: Path, kind: str, chance: random.Random
+) -> dict | None:
+    """Kill what `kind` says at a random moment; None when the run ended before."""
+    begun, before = time.monotonic(), ended_jobs(project)
+    moment = None
+    while True:
+        if process.poll() is not None:
+            return None
+        if moment is None and ended_jobs(project) - before:
+            moment = time.monotonic() + chance.uniform(0, PAUSE)
+        running = jobs(process)
+        if moment is not None and time.monotonic() > moment and running:
+            break
+        time.sleep(0.2)
+    names = sorted(name for name, _ in running)
+    if kind == "job":
+        name, job = chance.choice(running)
+        names = [name]
+        with suppress(psutil.NoSuchProcess):  # it ended just now
+            job.kill()
+    elif kind == "snakemake":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+    seconds = round(time.monotonic() - begun, 1)
+    return {"killed": kind, "after_s": seconds, "scripts": ", ".join(names)}
+
+
+def ended_jobs(project: Path) -> set[tuple[str, int]]:
+    """Return log and time of each job that has ended well."""
+    logs = [log for log in (project / "logs").rglob("*.log") if log.is_file()]
+    return {
+        (str(log), log.stat().st_mtime_ns)
+        for log in logs
+        if log.read_text(encoding="utf-8").endswith("emhniche: done\n")
+    }
+
+
+def jobs(process: subprocess.Popen) -> list[tuple[str, psutil.Process]]:
+    """Return script and process of each running job."""
+    found = []
+    try:
+        for one in psutil.Process(process.pid).children():
+            scripts = [word for word in one.cmdline() if "/.snakemake/scripts/" in word]
+            found += [(Path(word).name.split(".")[1], one) for word in scripts]
+    except psutil.NoSuchProcess:
+        return []
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where the runs go")
+    parser.add_argument("out", type=Path, help="table of the kills")
+    parser.add_argument("--kills", type=int, default=40)
+    parser.add_argument("--each", type=int, default=20, help="most kills of one run")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    rows = []
+    folder = given.folder.resolve()
+    for row in campaign(folder, kills=given.kills, each=given.each, seed=given.seed):
+        rows.append(row)
+        pd.DataFrame(rows).to_csv(given.out, sep="\t", index=False, lineterminator="\n")
+    sys.exit(int(any(row["different"] for row in rows)))
+
+
+if __name__ == "__main__":
+    main()
