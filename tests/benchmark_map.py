@@ -1,6 +1,6 @@
 """How large is the index of a run with a million cells, and how soon does it open?
 
-    python tests/benchmark_map.py results/demo /tmp/million 1000000
+    python tests/benchmark_map.py results/demo results/million 1000000
 
 draws the cells of a finished run again, with replacement, until there are as many as asked, gives
 each a place near its first one, and writes the index of that run. Every table that has no cells

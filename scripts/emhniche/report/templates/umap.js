@@ -110,13 +110,16 @@
   // The more cells of a category, the fuller its colour, by their logarithm. A value has its own colour.
   const drawSquares = (faint, rest) => {
     const side = square();
+    const ratio = window.devicePixelRatio || 1;
+    const edge = (at) => Math.round(at * ratio) / ratio; // on whole pixels, so that no seam shows
     for (const i of [...faint, ...rest]) {
       const [across, down] = toScreen(i);
       const { code, cells } = shown(i);
       context.fillStyle = colourOf(code);
       const full = code < 0 || column.kind === "value";
       context.globalAlpha = full ? 1 : 0.3 + (0.7 * Math.log1p(cells)) / Math.log1p(largest);
-      context.fillRect(across - side / 2, down - side / 2, side, side);
+      const [left, top] = [edge(across - side / 2), edge(down - side / 2)];
+      context.fillRect(left, top, edge(across + side / 2) - left, edge(down + side / 2) - top);
     }
   };
 
