@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from emhniche.errors import InputError
 from emhniche.schema import complete, read_schema
 from own_project import CONFIG, ROOT, SCHEMA, edit
 
+PROFILES = sorted(path.parent.name for path in (ROOT / "profiles").glob("*/config.yaml"))
 SCHEMAS = {name: read_schema(ROOT / SCHEMA.format(name)) for name in ("config", "samples")}
 
 
@@ -125,8 +127,12 @@ def test_words_that_no_command_takes_are_refused(begun, capsys):
 
 
 @pytest.mark.workflow
-def test_run_hands_the_configuration_and_further_words_to_snakemake(begun):
-    words = ["run", "config.yaml", "--cores", "1", "-n", "--until", "qc"]
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_plans_a_run_and_further_words_go_to_snakemake(begun, profile):
+    settings = yaml.safe_load((ROOT / "profiles" / profile / "config.yaml").read_text("utf-8"))
+    if settings.get("executor") and not find_spec("snakemake_executor_plugin_slurm"):
+        pytest.skip("snakemake-executor-plugin-slurm is not installed (uv sync --group slurm)")
+    words = ["run", "config.yaml", "--profile", profile, "--cores", "1", "-n", "--until", "qc"]
     done = subprocess.run(
         [sys.executable, "-m", "emhniche.command", *words], capture_output=True, text=True
     )

@@ -257,6 +257,18 @@ def test_conda_pins_are_those_of_the_lock(purpose):
         assert f"envs/{purpose}/packages.txt" in text
 
 
+@pytest.mark.parametrize("purpose", environments.PURPOSES)
+def test_conda_can_read_every_spec(purpose):
+    rattler = pytest.importorskip("rattler", reason="py-rattler is not installed")
+    environment = yaml.safe_load((ROOT / "envs" / purpose / "environment.yaml").read_text("utf-8"))
+    specs = [spec for spec in environment["dependencies"] if isinstance(spec, str)]
+    assert len(specs) > 3
+    for spec in specs:
+        match = rattler.MatchSpec(spec)
+        assert match.name is not None
+        assert match.version is not None or spec == "pip", spec
+
+
 def test_profiles_name_rules_that_exist():
     for path in (ROOT / "workflow" / "profiles").glob("*/config.yaml"):
         profile = yaml.safe_load(path.read_text(encoding="utf-8"))
