@@ -31,7 +31,7 @@ OFFLINE = [
 WIDTHS = (1440, 768, 390)
 """Widths that every page must fit, in pixels: a desk, a tablet, a telephone."""
 
-RAN = "window.__x"
+RAN = "window.ran"
 """What a hostile name sets when it is run."""
 
 FOCUSABLE = "a[href], button, input, select, summary, [tabindex='0']"

@@ -121,7 +121,7 @@ def sample_link(sample: str, *, from_report: bool) -> str:
 
 def breakable(text: object) -> Markup:
     """Write a name so that a narrow column may break it after an underscore or a slash."""
-    return Markup(re.sub(r"([_/])", r"\1<wbr>", str(escape(str(text)))))
+    return Markup(re.sub(r"(?<=\w)([_/])(?=\w)", r"\1<wbr>", str(escape(str(text)))))
 
 
 def _digest(source: str) -> str:

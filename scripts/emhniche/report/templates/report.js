@@ -3,20 +3,24 @@
 (() => {
   document.documentElement.classList.add("script");
 
+  const MISSING = ["", "\u2013"];
+  const NUMBER = /^[<>]?[+-]?[\d.]+(e[+-]?\d+)?( ?%| (to|of) .*)?$/;
   const value = (row, column) => {
     const cell = row.cells[column];
-    const text = cell.dataset.value ?? cell.textContent.trim();
-    const number = Number.parseFloat(text.replaceAll(",", "").replace("−", "-").replace(/^[<>]/, ""));
-    return { text, number };
+    const text = cell.textContent.trim();
+    const plain = (cell.dataset.value ?? text).replaceAll(",", "").replaceAll("\u2212", "-");
+    const number = NUMBER.test(plain) ? Number.parseFloat(plain.replace(/^[<>]/, "")) : Number.NaN;
+    return { text, number, missing: MISSING.includes(text) };
   };
 
   // Numbers by size, words by alphabet, and what is missing always last.
   const compare = (a, b, direction) => {
+    if (a.missing || b.missing) return a.missing - b.missing;
     const aNumber = !Number.isNaN(a.number);
     const bNumber = !Number.isNaN(b.number);
     if (aNumber && bNumber) return direction * (a.number - b.number);
     if (aNumber !== bNumber) return aNumber ? -1 : 1;
-    return direction * a.text.localeCompare(b.text);
+    return direction * a.text.localeCompare(b.text, "en-GB", { numeric: true });
   };
 
   for (const button of document.querySelectorAll("thead button")) {
