@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,15 @@ from emhniche.report.myeloid_gates import MIN_GENES
 N = r"[−-]?[\d,]+(?:\.\d+)?"
 FDR = rf"at a false discovery rate of ({re.escape(f'{Q_LEVEL:g}')})"
 SIZE = rf"(?:({N})-fold (higher|lower)|the same)"
+
+
+def sentences(page: Path) -> list[str]:
+    """Return the sentences of an index that state what was found, as a reader sees them."""
+    html = re.sub(r"\s+", " ", page.read_text(encoding="utf-8"))
+    told = re.findall(r'<p class="standfirst">(.*?)</p>', html)
+    told += re.findall(r'<li><span>.*?</span><span>(.*?)<a class="source"', html)
+    told += re.findall(r'<p> ?<span class="badge[^>]*>[^<]*</span>(.*?)</p>', html)
+    return [unescape(re.sub(r"<[^>]+>", "", one)).strip() for one in told]
 
 
 def close(text: str, value: float) -> bool:
@@ -66,10 +76,11 @@ def fold(text: str, effect: float) -> bool:
 
 @dataclass
 class Tables:
-    """The files of a run, and the titles of its contrasts."""
+    """The files of a run, the titles of its contrasts, and its cells with their sheet."""
 
     root: Path
     titles: dict[str, str]
+    cells: pd.DataFrame
 
     def __post_init__(self) -> None:
         paths = sorted(self.root.glob("samples/*/qc.json"))
@@ -335,7 +346,7 @@ def markers(run: Tables, level, donors, listed) -> bool:
     every = subsets[subsets["state"] == "all"]
     if level:
         return float(level) == MARKER_LEVEL and (every["marker_units"] == float(donors)).any()
-    told = re.findall(r"(\S+) \((\d+) of (\d+) donors\)", listed)
+    told = re.findall(r"(?:^|, | and )(.+?) \((\d+) of (\d+) donors\)", listed)
     said = ";".join(f"{gene}={n}/{of}" for gene, n, of in told)
     return bool(told) and said in set(every["markers_per_unit"])
 
