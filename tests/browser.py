@@ -164,7 +164,9 @@ def serious_faults(page) -> list[str]:
 def tab_through(page) -> tuple[list[str], list[str]]:
     """Press Tab until all is visited; return what was not reached, and what did not show focus."""
     page.evaluate(WATCH)
-    visible = f"[...document.querySelectorAll({FOCUSABLE!r})].filter((one) => one.checkVisibility())"
+    visible = (
+        f"[...document.querySelectorAll({FOCUSABLE!r})].filter((one) => one.checkVisibility())"
+    )
     for _ in range(page.evaluate(f"{visible}.length") + 2):
         page.keyboard.press("Tab")
     left = page.evaluate(

@@ -1,4 +1,4 @@
-"""The pages of a made-up run with hostile names, in a browser that is cut off from every network."""
+"""The pages of a made-up run with hostile names, in a browser cut off from every network."""
 
 import re
 from pathlib import Path
@@ -102,7 +102,9 @@ def test_hostile_names_are_shown_and_never_run(chromium, files, index):
     for file in files:
         with opened(chromium, file) as one:
             assert one.page.locator("img").count() == 0
-            assert one.page.locator("b", has_text="G").filter(has_text=re.compile("^G$")).count() == 0
+            assert (
+                one.page.locator("b", has_text="G").filter(has_text=re.compile("^G$")).count() == 0
+            )
             one.is_quiet()
 
 
@@ -185,7 +187,7 @@ def test_tables_sort_by_every_column(chromium, files):
 
 
 def sort_all(page) -> int:
-    """Sort every table of a page by every column, both ways; return how many columns are numbers."""
+    """Sort every table of a page by every column, both ways; return how many are numbers."""
     found = page.evaluate(
         """() => [...document.querySelectorAll("thead button")].flatMap((button) => {
           const heading = button.closest("th");
@@ -194,8 +196,9 @@ def sort_all(page) -> int:
           const before = rows().length;
           return ["ascending", "descending"].map((way) => {
             button.click();
-            return { way, said: heading.ariaSort, before, after: rows().length, numeric: heading.classList.contains("n"),
-              what: heading.innerText, texts: read().map((cell) => cell.textContent.trim()),
+            return { way, said: heading.ariaSort, before, after: rows().length,
+              numeric: heading.classList.contains("n"), what: heading.innerText,
+              texts: read().map((cell) => cell.textContent.trim()),
               values: read().map((cell) => cell.dataset.value ?? "") };
           });
         })"""
@@ -210,7 +213,7 @@ def test_words_are_sorted_as_a_reader_would(fresh):
     page = fresh.page
     button = page.locator("#cluster-types-table thead button", has_text="Runner-up")
     button.click()
-    column = [heading for heading in rows_shown(page, "cluster-types-table")[0]].index("Runner-up")
+    column = rows_shown(page, "cluster-types-table")[0].index("Runner-up")
     assert [row[column] for row in rows_shown(page, "cluster-types-table")[1:]] == [
         "B",
         "erythroid",
@@ -287,7 +290,7 @@ def test_methods_are_copied_with_their_references(fresh):
     page.locator("[data-copy=methods-text]").click()
     page.wait_for_selector("text=Copied")
     text = page.evaluate("navigator.clipboard.readText()")
-    assert text.startswith("Quality control") or text.split(".")[0]
+    assert len(text) > 1000
     cited = set(re.findall(r"\[(\d+)\]", text.split("References")[0]))
     listed = set(re.findall(r"^\[(\d+)\]", text.split("References")[1], flags=re.MULTILINE))
     assert cited and cited <= listed

@@ -13,7 +13,8 @@ import browser
 from browser import WIDTHS, opened
 from emhniche.report.tables import contrast_titles, read_run
 from emhniche.settings import load_run
-from stated import Tables, numbers_off_by_one, sentences, untraced
+from stated import Tables, glance, sentences
+from traced import expected_glance, numbers_off_by_one, untraced
 from workflow import ROOT, SNAKEMAKE
 
 pytestmark = pytest.mark.workflow
@@ -99,6 +100,7 @@ def test_index_states_the_numbers_of_the_demos_tables(demo, monkeypatch):
     run = read_run(demo, config=own.config, samples=own.samples, registry=own.registry)
     tables = Tables(demo, contrast_titles(run), run.cells)
     said = sentences(demo / "report/index.html")
+    assert glance(demo / "report/index.html") == expected_glance(tables)
     assert len(said) > 40
     assert untraced(tables, said) == []
     wrong = [one for sentence in said for one in numbers_off_by_one(sentence)]

@@ -6,7 +6,8 @@ import pytest
 
 from emhniche.report.tables import contrast_titles, read_run
 from fake_run import CONFIG, build_pages, make_run, registry, sample_sheet, write_provenance
-from stated import Tables, close, numbers_off_by_one, percent, sentences, untraced
+from stated import Tables, close, glance, percent, sentences
+from traced import expected_glance, numbers_off_by_one, untraced
 
 
 @pytest.fixture(scope="module", params=["called", "refused", "nothing testable"])
@@ -26,6 +27,11 @@ def test_every_sentence_states_the_tables_numbers(told):
     tables, said = told
     assert len(said) >= 8
     assert untraced(tables, said) == []
+
+
+def test_the_numbers_at_the_head_are_the_tables(told):
+    tables, _ = told
+    assert glance(tables.root / "report/index.html") == expected_glance(tables)
 
 
 def test_a_wrong_number_is_noticed(told):
