@@ -40,7 +40,7 @@ def expected_glance(run: Tables) -> list[str]:
         f"{n_kept:,} cells kept, of {n_in:,} barcodes",
         f"{lineage[lineage != 'unresolved'].nunique()} lineages, in {clusters} clusters",
         f"{(verdicts == 'tested').sum()} of {len(verdicts)} contrast{plural} can be tested",
-        f"{hits} panel genes differ in a cell type, {of}",
+        f"{hits} differences of a panel gene in a cell type, {of}",
         myeloid,
     ]
 

@@ -51,7 +51,7 @@ def _compared(run: RunTables) -> list[tuple[str, str, str]]:
             f"of {words.plural(len(asked), 'contrast')} can be tested",
             "contrasts",
         ),
-        (found, f"panel genes differ in a cell type, {of}", "contrasts"),
+        (found, f"differences of a panel gene in a cell type, {of}", "contrasts"),
     ]
 
 

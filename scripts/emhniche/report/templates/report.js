@@ -111,7 +111,7 @@
     const tool = document.createElement("span");
     tool.className = "tools table-tools";
     tool.append(labelled("Save table as TSV", "Saves the rows that are shown, in this order", () => saveTable(table)));
-    line.append(" ", tool);
+    line.append(line.querySelector("a") ? " \u00b7 " : " ", tool);
   }
 
   for (const button of document.querySelectorAll("button[data-copy]")) {
