@@ -12,6 +12,8 @@ import pandas as pd
 from scipy import sparse
 
 from emhniche.io import as_counts, write_h5ad, write_json, write_table, write_text
+from emhniche.report.index_page import build_index
+from emhniche.report.sample_page import build_sample_page
 from emhniche.schema import complete, read_schema
 from fake_myeloid import give_donors, write_myeloid
 from fake_names import CELL_TYPES, CELLS_PER_SAMPLE, CONTRAST, EVIL_SAMPLE, GENES, SAMPLES, SCRIPT
@@ -266,3 +268,19 @@ def write_provenance(root: Path) -> Path:
     }
     write_text(json.dumps(record), root / "provenance.json")
     return root / "provenance.json"
+
+
+def build_pages(root: Path, samples: list[str]) -> Path:
+    """Write the index and the pages of some samples of a made-up run."""
+    sheet = sample_sheet()
+    for sample in samples:
+        folder = root / "samples" / sample
+        build_sample_page(
+            folder / "qc.json",
+            folder / "qc.parquet",
+            folder / "qc.html",
+            sheet=sheet.loc[sample].to_dict(),
+            settings=CONFIG["qc"],
+        )
+    build_index(root, config=CONFIG, samples=sheet, registry=registry())
+    return root

@@ -13,14 +13,13 @@ from anndata import read_h5ad
 from emhniche.io import read_json, read_table
 from emhniche.report import figures, words
 from emhniche.report.findings import all_findings, standfirst
-from emhniche.report.index_page import build_index
 from emhniche.report.interactive import NOT_MEASURED, map_data, panel_expression, unpack
 from emhniche.report.methods import cited, methods_text
 from emhniche.report.niche_figures import panel_map
-from emhniche.report.sample_page import build_sample_page, summarise
+from emhniche.report.sample_page import summarise
 from emhniche.report.tables import TABLES, read_run
 from fake_names import CELL_TYPES, CONTRAST, EVIL_SAMPLE, GENES, LONG, SAMPLES, SCRIPT
-from fake_run import CONFIG, make_run, registry, sample_sheet, write_provenance
+from fake_run import CONFIG, build_pages, make_run, registry, sample_sheet, write_provenance
 
 ROOT = Path(__file__).parents[1]
 BUILT = ["s1", EVIL_SAMPLE, "s3"]
@@ -51,21 +50,6 @@ class Page(HTMLParser):
 
     def find(self, tag: str) -> list[dict]:
         return [attrs for found, attrs in self.tags if found == tag]
-
-
-def build_pages(root: Path, samples: list[str], output: str = "qc.html") -> Path:
-    sheet = sample_sheet()
-    for sample in samples:
-        folder = root / "samples" / sample
-        build_sample_page(
-            folder / "qc.json",
-            folder / "qc.parquet",
-            folder / output,
-            sheet=sheet.loc[sample].to_dict(),
-            settings=CONFIG["qc"],
-        )
-    build_index(root, config=CONFIG, samples=sheet, registry=registry())
-    return root
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from emhniche.report import (
     words,
 )
 from emhniche.report.findings import all_findings, frequencies, standfirst
+from emhniche.report.glance import glance
 from emhniche.report.index_pictures import draw
 from emhniche.report.interactive import cell_frame, map_data
 from emhniche.report.known_answers_table import known_answers_table
@@ -98,6 +99,7 @@ def build_index(
             "planted_link": "planted.html",
             "contents": CONTENTS,
             "standfirst": standfirst(run),
+            "glance": glance(run),
             "asked": asked(run),
             "datasets": datasets(run, used, numbers),
             "findings": all_findings(run),

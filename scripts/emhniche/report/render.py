@@ -7,13 +7,14 @@ exactly those scripts run (by their hash) and nothing be loaded, whatever a name
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from emhniche.io import atomic_path, write_text
@@ -148,6 +149,11 @@ def sample_link(sample: str, *, from_report: bool) -> str:
     return f"{'../' if from_report else ''}samples/{quote(str(sample), safe='')}/qc.html"
 
 
+def breakable(text: object) -> Markup:
+    """Write a name so that a narrow column may break it after an underscore or a slash."""
+    return Markup(re.sub(r"(?<=\w)([_/])(?=\w)", r"\1<wbr>", str(escape(str(text)))))
+
+
 def _digest(source: str) -> str:
     return base64.b64encode(hashlib.sha256(source.encode("utf-8")).digest()).decode("ascii")
 
@@ -161,6 +167,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
+        breakable=breakable,
         count=words.number,
         signed=words.signed,
         significant=words.significant,

@@ -1,22 +1,26 @@
 "use strict";
-// Sorts and searches tables, and saves figures. Without it the page still shows everything.
+// Sorts, searches and saves tables, saves figures, copies text. Without it the page still shows all.
 (() => {
   document.documentElement.classList.add("script");
 
+  const MISSING = ["", "\u2013"];
+  const NUMBER = /^[<>]?[+-]?[\d.]+(e[+-]?\d+)?( ?%| (to|of) .*)?$/;
   const value = (row, column) => {
     const cell = row.cells[column];
-    const text = cell.dataset.value ?? cell.textContent.trim();
-    const number = Number.parseFloat(text.replaceAll(",", "").replace("−", "-").replace(/^[<>]/, ""));
-    return { text, number };
+    const text = cell.textContent.trim();
+    const plain = (cell.dataset.value ?? text).replaceAll(",", "").replaceAll("\u2212", "-");
+    const number = NUMBER.test(plain) ? Number.parseFloat(plain.replace(/^[<>]/, "")) : Number.NaN;
+    return { text, number, missing: MISSING.includes(text) };
   };
 
   // Numbers by size, words by alphabet, and what is missing always last.
   const compare = (a, b, direction) => {
+    if (a.missing || b.missing) return a.missing - b.missing;
     const aNumber = !Number.isNaN(a.number);
     const bNumber = !Number.isNaN(b.number);
     if (aNumber && bNumber) return direction * (a.number - b.number);
     if (aNumber !== bNumber) return aNumber ? -1 : 1;
-    return direction * a.text.localeCompare(b.text);
+    return direction * a.text.localeCompare(b.text, "en-GB", { numeric: true });
   };
 
   for (const button of document.querySelectorAll("thead button")) {
@@ -34,9 +38,12 @@
   }
 
   // What is wider than the page says that it scrolls; what is folded away has no width yet.
+  // Only what scrolls is a stop for the keyboard.
   const hint = (box) => {
     const cut = box.scrollWidth > box.clientWidth + 1;
     box.classList.toggle("cut", cut);
+    if (cut || box.scrollHeight > box.clientHeight + 1) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
     const before = box.previousElementSibling;
     const said = before?.classList.contains("hint") ? before : null;
     if (!cut) said?.remove();
@@ -64,6 +71,15 @@
     });
   }
 
+  const labelled = (text, title, act) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = text;
+    button.title = title;
+    button.addEventListener("click", act);
+    return button;
+  };
+
   const save = (blob, name) => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(blob);
@@ -71,6 +87,45 @@
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   };
+
+  // What the table shows: its headings, and the rows that the search leaves, in their order.
+  const written = (cell) => cell.innerText.replace(/\s+/g, " ").trim();
+  const saveTable = (table) => {
+    const rows = [table.tHead.rows[0], ...[...table.tBodies[0].rows].filter((row) => !row.hidden)];
+    const lines = rows.map((row) => [...row.cells].map(written).join("\t"));
+    const own = table.id || `${document.title} ${table.getAttribute("aria-labelledby") ?? "table"}`;
+    save(new Blob([`${lines.join("\n")}\n`], { type: "text/tab-separated-values" }), `${fileName(own)}.tsv`);
+  };
+  const fileName = (text) => text.replace(/[^\p{L}\p{N}.-]+/gu, "_").replace(/^[._]+/, "").slice(0, 80) || "table";
+
+  for (const table of document.querySelectorAll(".scroll > table")) {
+    if (table.querySelector("[rowspan]")) continue; // read as a text, not as rows
+    const box = table.parentElement;
+    const before = box.previousElementSibling;
+    let line = before?.matches(".table-caption") ? before : null;
+    if (!line) {
+      line = document.createElement("p");
+      line.className = "table-caption";
+      box.before(line);
+    }
+    const tool = document.createElement("span");
+    tool.className = "tools table-tools";
+    tool.append(labelled("Save table as TSV", "Saves the rows that are shown, in this order", () => saveTable(table)));
+    line.append(line.querySelector("a") ? " \u00b7 " : " ", tool);
+  }
+
+  for (const button of document.querySelectorAll("button[data-copy]")) {
+    const text = document.getElementById(button.dataset.copy);
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(text.innerText.trim());
+        button.textContent = "Copied";
+      } catch {
+        getSelection().selectAllChildren(text); // where pages may not copy, the reader can
+        button.textContent = "Selected: copy it with Ctrl+C";
+      }
+    });
+  }
 
   const saveFigure = (svg, name, kind) => {
     const copy = svg.cloneNode(true);

@@ -1,0 +1,108 @@
+"""Every page of the demo run, in a browser that is cut off from every network.
+
+The run is brought up to date where `make demo` puts it; after `make demo` that takes seconds.
+"""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+import browser
+from browser import WIDTHS, opened
+from emhniche.report.tables import contrast_titles, read_run
+from emhniche.settings import load_run
+from stated import Tables, glance, sentences
+from traced import expected_glance, numbers_off_by_one, untraced
+from workflow import ROOT, SNAKEMAKE
+
+pytestmark = pytest.mark.workflow
+
+INDEX_BYTES = 6_000_000
+SAMPLE_BYTES = 1_000_000
+DEMO = "config/config.yaml"
+
+
+@pytest.fixture(scope="module")
+def demo() -> Path:
+    """Return the results folder of the demo, with every page made by the code of this checkout."""
+    done = subprocess.run(
+        [*SNAKEMAKE, "--cores", "2", "--resources", "mem_mb=4000", "--configfile", DEMO],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=3600,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return ROOT / "results" / "demo"
+
+
+@pytest.fixture(scope="module")
+def pages(demo: Path) -> list[Path]:
+    found = sorted(demo.rglob("*.html"))
+    assert {"index.html", "planted.html", "qc.html"} == {page.name for page in found}
+    return found
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser.started() as one:
+        yield one
+
+
+def test_every_page_opens_offline_fits_and_can_be_read_by_all(chromium, pages):
+    faults = []
+    for page in pages:
+        for width in WIDTHS:
+            with opened(chromium, page, width=width) as one:
+                browser.unfold(one.page)
+                browser.fits(one.page, width)
+                if width == 1440:
+                    assert browser.cut_boxes(one.page) == [], page
+                    one.is_quiet()
+                    faults += [f"{page}: {fault}" for fault in browser.serious_faults(one.page)]
+                one.is_quiet()
+    assert faults == []
+
+
+def test_keyboard_reaches_everything_on_every_page(chromium, pages):
+    for page in pages:
+        with opened(chromium, page) as one:
+            assert browser.tab_through(one.page) == ([], []), page
+
+
+def test_pages_are_small_for_16_samples_and_10_000_cells(demo, pages):
+    samples = [page for page in pages if page.name == "qc.html"]
+    assert len(samples) == 16
+    assert all(page.stat().st_size < SAMPLE_BYTES for page in samples)
+    index = demo / "report/index.html"
+    assert int(sentences(index)[0].split()[0].replace(",", "")) > 10_000
+    assert index.stat().st_size < INDEX_BYTES
+
+
+def test_links_between_pages_lead_somewhere(chromium, pages):
+    for page in pages:
+        with opened(chromium, page, javascript=False) as one:
+            links = one.page.evaluate_handle("document.links").evaluate(
+                "(all) => [...all].map((one) => one.getAttribute('href'))"
+            )
+        files = {link.split("#")[0] for link in links if not link.startswith(("http", "#"))}
+        missing = [file for file in files if not (page.parent / file).exists()]
+        assert missing == [], page
+
+
+def test_index_states_the_numbers_of_the_demos_tables(demo, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    settings = yaml.safe_load((ROOT / DEMO).read_text(encoding="utf-8"))
+    own = load_run(settings, ROOT, source=DEMO)
+    run = read_run(demo, config=own.config, samples=own.samples, registry=own.registry)
+    tables = Tables(demo, contrast_titles(run), run.cells)
+    said = sentences(demo / "report/index.html")
+    assert glance(demo / "report/index.html") == expected_glance(tables)
+    assert len(said) > 40
+    assert untraced(tables, said) == []
+    wrong = [one for sentence in said for one in numbers_off_by_one(sentence)]
+    assert len(wrong) > 150
+    assert [one for one in wrong if not untraced(tables, [one])] == []
