@@ -5,7 +5,7 @@ import pytest
 
 from emhniche import io
 from emhniche.errors import InputError
-from emhniche.merge import Part, merge_samples
+from emhniche.merge import Part, kept_parts, merge_samples
 from emhniche.resources import load_lineages, load_panel, load_signatures
 from planted import library
 
@@ -28,8 +28,12 @@ def write_part(folder, sample, cells, keep=None):
         "pct_hb",
         "doublet_score",
         "ambient",
+        "stress_score",
+        "s_score",
+        "g2m_score",
     ):
         qc[column] = 1.0
+    qc["phase"] = "G1"
     io.write_table(qc, folder / f"{sample}.parquet")
     return Part(sample, folder / f"{sample}.h5ad", folder / f"{sample}.parquet")
 
@@ -125,3 +129,15 @@ def test_datasets_whose_genes_are_named_differently_are_refused(two, tmp_path):
     io.write_h5ad(counts, parts[1].counts)
     with pytest.raises(InputError, match="only 0 genes are measured in every dataset"):
         merged((parts, sheet, None), tmp_path / "cells.h5ad")
+
+
+def test_a_sample_that_failed_is_not_in_the_matrix(two, tmp_path):
+    parts, sheet, sources = two
+    verdicts = pd.DataFrame(
+        {"sample": ["one", "other"], "kept": [True, False], "verdict_reason": ["", "poor"]}
+    )
+    left = kept_parts(parts, verdicts)
+    cells = merged((left, sheet, sources), tmp_path / "cells.h5ad", genes="union")
+    assert set(cells.obs["sample"]) == {"one"}
+    assert list(cells.varm["measured"].columns) == ["d1"]
+    assert list(cells.varm["ambient"].columns) == ["one"]

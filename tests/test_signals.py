@@ -41,7 +41,9 @@ PANEL = panel_of(["g0", "g1", "g2"])
 def signals(
     libraries, contrasts=(NICHE,), lineages=LINEAGES, seed=0, **effects: float
 ) -> SignalTables:
-    cells, annotation = cohort(libraries, seed=seed, n_genes=200, effects=effects, lineages=lineages)
+    cells, annotation = cohort(
+        libraries, seed=seed, n_genes=200, effects=effects, lineages=lineages
+    )
     if "arm" not in cells.obs:
         cells.obs["arm"] = "reference"
     scores, _ = score_cells(
