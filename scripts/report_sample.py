@@ -11,6 +11,7 @@ with job_log(snakemake.log[0]):
         Path(snakemake.input.summary),
         Path(snakemake.input.table),
         Path(snakemake.output[0]),
+        verdicts=Path(snakemake.input.verdicts),
         sheet=snakemake.params.sheet,
         settings=snakemake.params.settings,
         simulated=snakemake.params.simulated,

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from emhniche.io import as_counts, write_h5ad, write_json, write_table, write_text
+from emhniche.io import as_counts, read_json, write_h5ad, write_json, write_table, write_text
 from emhniche.schema import complete, read_schema
 from fake_myeloid import give_donors, write_myeloid
 from fake_names import CELL_TYPES, CELLS_PER_SAMPLE, CONTRAST, EVIL_SAMPLE, GENES, SAMPLES, SCRIPT
@@ -105,6 +105,7 @@ def make_run(root: Path, *, testable: bool = True, myeloid: str = "refused") -> 
     write_h5ad(_matrix(cells, rng), root / "cells.h5ad")
     for sample in SAMPLES:
         _write_qc(root, sample, rng)
+    write_table(libraries(root), root / "samples.tsv")
     _write_latent(root, cells, rng)
     write_labels(root, cells, rng, testable=testable)
     write_scores(root, cells, rng)
@@ -148,6 +149,18 @@ def qc_summary(sample: str, table: pd.DataFrame) -> dict:
             "reason": "84 cells, fewer than 500",
             "n_called": 0,
             "threshold": None,
+            "method": "boosted",
+            "expected_rate": None,
+            "expected_from": "",
+            "n_expected": 0,
+        },
+        "states": {
+            "stress_score": 0.1,
+            "phases": {"G1": 40, "S": 6, "G2M": 4},
+            "lineages": [
+                {"lineage": "B", "n": 50, "cycling": 10, "stress_score": 0.1},
+                {"lineage": "unresolved", "n": 0, "cycling": 0, "stress_score": None},
+            ],
         },
         "ambient_genes": [
             {
@@ -161,6 +174,29 @@ def qc_summary(sample: str, table: pd.DataFrame) -> dict:
         ],
         "warnings": [f"erythroid: 60 % removed {SCRIPT}"] if sample == EVIL_SAMPLE else [],
     }
+
+
+def libraries(root: Path, **failed: str) -> pd.DataFrame:
+    """Return ``samples.tsv``: the verdicts of ``qc.json``; those named failed, and why."""
+    rows = []
+    for sample in SAMPLES:
+        qc = read_json(root / "samples" / sample / "qc.json")
+        rows.append(
+            {
+                "sample": sample,
+                "verdict": "fail" if sample in failed else qc["verdict"],
+                "verdict_reason": failed.get(sample, qc["verdict_reason"]),
+                "kept": sample not in failed,
+                "sex": "female" if sample == "s1" else "",
+                "sex_observed": "female" if sample == "s1" else "",
+                "sex_status": "agrees" if sample == "s1" else "not_testable",
+                "female_counts": 120 if sample == "s1" else np.nan,
+                "male_counts": 0.0 if sample == "s1" else np.nan,
+                "duplicate_of": "",
+                "same_cells": 0,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def _cells(rng: np.random.Generator) -> pd.DataFrame:
@@ -224,6 +260,7 @@ def _write_qc(root: Path, sample: str, rng: np.random.Generator) -> None:
     summary = qc_summary(sample, table)
     if sample == "s3":
         summary["doublets"] |= {"status": "scored", "reason": "", "n_called": 4, "threshold": 0.31}
+        summary["doublets"] |= {"expected_rate": 0.06, "expected_from": "config", "n_expected": 4}
     write_json(summary, folder / "qc.json")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from emhniche import io
-from emhniche.qc import COLUMNS, qc_sample
+from emhniche.qc import COLUMNS, ambient_by_lineage, qc_sample
 from emhniche.qc_metrics import barcode_metrics
 from emhniche.resources import load_signatures
 from planted import coarse_markers, library
@@ -106,6 +106,17 @@ def test_an_ambient_gene_is_listed_for_the_lineage_that_does_not_make_it():
     assert len(flagged) >= 10
     assert flagged <= others - set(sets["B"])
     assert table["ambient"].median() == pytest.approx(0.1, abs=0.03)  # as planted
+
+
+def test_estimated_contamination_follows_the_planted_share():
+    planted = [0.02, 0.05, 0.1, 0.15, 0.2, 0.3]
+    estimated = []
+    for seed, share in enumerate(planted):
+        cells = library(MIX | {"neutrophil": 200}, seed=seed, ambient=share)
+        found, _ = ambient_by_lineage(cells, cells.obs["truth"])
+        estimated.append(np.median(found))
+    assert np.corrcoef(planted, estimated)[0, 1] > 0.97
+    assert np.abs(np.subtract(planted, estimated)).max() < 0.05
 
 
 def test_nothing_is_flagged_as_ambient_where_there_is_none():
