@@ -303,10 +303,10 @@ def _quality(qc: Mapping) -> Paragraph:
         f"{qc['min_counts']['floor']} and {qc['min_counts']['ceiling']} counts, "
         f"{qc['min_genes']['floor']} and {qc['min_genes']['ceiling']} genes, and "
         f"{qc['max_pct_mito']['floor']} % and {qc['max_pct_mito']['ceiling']} %. "
-        f"{call_sentence(method)} Libraries that failed (too few or poor cells, sex genes against the "
-        "sample sheet, a library entered twice) were left out unless the sheet keeps them. A gene "
-        "was taken as ambient in a lineage when the library's average profile explained its counts "
-        "there, after the idea of SoupX.",
+        f"{call_sentence(method)} Libraries that failed (too few or poor cells, sex genes against "
+        "the sample sheet, a library entered twice) were left out unless the sheet keeps them. A "
+        "gene was taken as ambient in a lineage when the library's average profile explained its "
+        "counts there, after the idea of SoupX.",
         (*cited, "soupx"),
     )
 
