@@ -5,13 +5,15 @@ from emhniche.logs import job_log
 with job_log(snakemake.log[0]):
     import pandas as pd
 
-    from emhniche.merge import Part, merge_samples
+    from emhniche.io import read_table
+    from emhniche.merge import Part, kept_parts, merge_samples
     from emhniche.resources import load_lineages, load_panel, load_signatures
 
     species = snakemake.params.species
     sheet = pd.DataFrame.from_dict(snakemake.params.sheet, orient="index")
+    parts = list(map(Part, sheet.index, snakemake.input.counts, snakemake.input.qc))
     merge_samples(
-        list(map(Part, sheet.index, snakemake.input.counts, snakemake.input.qc)),
+        kept_parts(parts, read_table(snakemake.input.verdicts)),
         sheet,
         snakemake.output[0],
         panel=load_panel(snakemake.input.panel, species),

@@ -6,14 +6,18 @@ with job_log(snakemake.log[0]):
     from emhniche import io
     from emhniche.lineage import marker_sets
     from emhniche.qc import qc_sample
-    from emhniche.resources import load_lineages
+    from emhniche.resources import load_lineages, load_signatures
 
-    lineages = load_lineages(snakemake.input.lineages, snakemake.params.species)
+    species = snakemake.params.species
+    lineages = load_lineages(snakemake.input.lineages, species)
     table, summary = qc_sample(
         io.read_h5ad(snakemake.input.counts),
         marker_sets(lineages, finer=False),
+        load_signatures(snakemake.input.signatures, species),
         sample=snakemake.wildcards.sample,
+        species=species,
         chemistry=snakemake.params.chemistry,
+        cells_loaded=snakemake.params.cells_loaded,
         seed=snakemake.params.seed,
         **snakemake.params.settings,
     )

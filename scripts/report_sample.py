@@ -9,11 +9,12 @@ with job_log(snakemake.log[0]):
     from emhniche.report.sample_page import build_sample_page
 
     files = Path(snakemake.input.summary), Path(snakemake.input.table)
-    page = Path(snakemake.output.page)
-    write_multiqc(*files, page.parent)
+    page, verdicts = Path(snakemake.output.page), Path(snakemake.input.verdicts)
+    write_multiqc(*files, verdicts, page.parent)
     build_sample_page(
         *files,
         page,
+        verdicts=verdicts,
         sheet=snakemake.params.sheet,
         settings=snakemake.params.settings,
         simulated=snakemake.params.simulated,

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from emhniche.io import as_counts, write_h5ad, write_json, write_table, write_text
+from emhniche.io import as_counts, read_json, write_h5ad, write_json, write_table, write_text
 from emhniche.report.index_page import build_index
 from emhniche.report.sample_page import build_sample_page
 from emhniche.schema import complete, read_schema
@@ -107,6 +107,7 @@ def make_run(root: Path, *, testable: bool = True, myeloid: str = "refused") -> 
     write_h5ad(_matrix(cells, rng), root / "cells.h5ad")
     for sample in SAMPLES:
         _write_qc(root, sample, rng)
+    write_table(libraries(root), root / "samples.tsv")
     _write_latent(root, cells, rng)
     write_labels(root, cells, rng, testable=testable)
     write_scores(root, cells, rng)
@@ -150,6 +151,18 @@ def qc_summary(sample: str, table: pd.DataFrame) -> dict:
             "reason": "84 cells, fewer than 500",
             "n_called": 0,
             "threshold": None,
+            "method": "boosted",
+            "expected_rate": None,
+            "expected_from": "",
+            "n_expected": 0,
+        },
+        "states": {
+            "stress_score": 0.1,
+            "phases": {"G1": 40, "S": 6, "G2M": 4},
+            "lineages": [
+                {"lineage": "B", "n": 50, "cycling": 10, "stress_score": 0.1},
+                {"lineage": "unresolved", "n": 0, "cycling": 0, "stress_score": None},
+            ],
         },
         "ambient_genes": [
             {
@@ -163,6 +176,29 @@ def qc_summary(sample: str, table: pd.DataFrame) -> dict:
         ],
         "warnings": [f"erythroid: 60 % removed {SCRIPT}"] if sample == EVIL_SAMPLE else [],
     }
+
+
+def libraries(root: Path, **failed: str) -> pd.DataFrame:
+    """Return ``samples.tsv``: the verdicts of ``qc.json``; those named failed, and why."""
+    rows = []
+    for sample in SAMPLES:
+        qc = read_json(root / "samples" / sample / "qc.json")
+        rows.append(
+            {
+                "sample": sample,
+                "verdict": "fail" if sample in failed else qc["verdict"],
+                "verdict_reason": failed.get(sample, qc["verdict_reason"]),
+                "kept": sample not in failed,
+                "sex": "female" if sample == "s1" else "",
+                "sex_observed": "female" if sample == "s1" else "",
+                "sex_status": "agrees" if sample == "s1" else "not_testable",
+                "female_counts": 120 if sample == "s1" else np.nan,
+                "male_counts": 0.0 if sample == "s1" else np.nan,
+                "duplicate_of": "",
+                "same_cells": 0,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def _cells(rng: np.random.Generator) -> pd.DataFrame:
@@ -226,6 +262,7 @@ def _write_qc(root: Path, sample: str, rng: np.random.Generator) -> None:
     summary = qc_summary(sample, table)
     if sample == "s3":
         summary["doublets"] |= {"status": "scored", "reason": "", "n_called": 4, "threshold": 0.31}
+        summary["doublets"] |= {"expected_rate": 0.06, "expected_from": "config", "n_expected": 4}
     write_json(summary, folder / "qc.json")
 
 
@@ -279,6 +316,7 @@ def build_pages(root: Path, samples: list[str]) -> Path:
             folder / "qc.json",
             folder / "qc.parquet",
             folder / "qc.html",
+            verdicts=root / "samples.tsv",
             sheet=sheet.loc[sample].to_dict(),
             settings=CONFIG["qc"],
         )

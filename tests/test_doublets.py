@@ -4,29 +4,76 @@ import pytest
 from scipy import sparse
 from sklearn.metrics import roc_auc_score
 
-from emhniche.doublets import find_doublets
+from emhniche.doublets import different_share, find_doublets
+from emhniche.loading import MAX_RATE, expected_rate, loaded_for
 from planted import library
 
-SETTINGS = {"method": "scrublet", "min_cells": 500, "expected_rate": 0.08, "seed": 0}
+SETTINGS = {"method": "boosted", "min_cells": 500, "fallback_rate": 0.08, "seed": 0}
 
 
 @pytest.fixture(scope="module")
 def with_doublets():
+    """900 single cells of three lineages and 70 pairs of a B cell and a macrophage."""
     cells = library({"B": 350, "T": 350, "monocyte_macrophage": 200}, seed=3)
     rng = np.random.default_rng(0)
     one = np.flatnonzero(cells.obs["truth"] == "B")
     other = np.flatnonzero(cells.obs["truth"] == "monocyte_macrophage")
     pairs = cells.X[rng.choice(one, 70)] + cells.X[rng.choice(other, 70)]
     counts = ad.AnnData(sparse.vstack([cells.X, pairs]).tocsr())
-    return counts, np.repeat([False, True], [cells.n_obs, 70])
+    lineage = np.append(cells.obs["truth"].to_numpy(dtype=str), np.repeat("B", 70))
+    return counts, lineage, np.repeat([False, True], [cells.n_obs, 70])
 
 
-def test_planted_doublets_score_highest(with_doublets):
-    counts, truth = with_doublets
-    found = find_doublets(counts, np.ones(counts.n_obs, bool), chemistry="10x", **SETTINGS)
-    assert roc_auc_score(truth, found.scores) > 0.85
-    assert found.status in ("scored", "no_threshold")
-    assert not found.called[~truth].mean() > 0.02
+def find(counts, lineage, **changes):
+    given = {"chemistry": "inDrops", "cells_loaded": "", **SETTINGS, **changes}
+    return find_doublets(counts, np.ones(counts.n_obs, bool), lineage, **given)
+
+
+@pytest.mark.parametrize(
+    ("method", "auroc", "recall"), [("boosted", 0.98, 0.6), ("scrublet", 0.85, 0.2)]
+)
+def test_planted_doublets_score_highest_and_few_single_cells_are_called(
+    with_doublets, method, auroc, recall
+):
+    counts, lineage, truth = with_doublets
+    found = find(counts, lineage, method=method)
+    assert roc_auc_score(truth, found.scores) > auroc
+    assert found.status == "scored"
+    assert found.called[truth].mean() > recall
+    assert found.called[~truth].mean() < 0.02
+
+
+def test_no_more_are_called_than_the_loading_lets_expect(with_doublets):
+    counts, lineage, truth = with_doublets
+    found = find(counts, lineage, chemistry="10x 3' v3", cells_loaded="8250")
+    assert (found.expected_rate, found.expected_from) == (pytest.approx(0.04), "cells_loaded")
+    assert found.n_expected == round(0.04 * counts.n_obs * different_share(lineage))
+    assert found.called.sum() <= found.n_expected
+    assert truth[found.called].mean() > 0.9
+    alone = find(counts, np.repeat("B", counts.n_obs))
+    assert not alone.called.any()
+    assert "two lineages" in alone.reason
+
+
+def test_a_library_without_doublets_loses_few_cells_of_any_lineage():
+    cells = library({"B": 400, "T": 300, "monocyte_macrophage": 200, "neutrophil": 150}, seed=5)
+    lineage = cells.obs["truth"].to_numpy(dtype=str)
+    found = find(cells, lineage, fallback_rate=0.02)
+    lost = {name: found.called[lineage == name].mean() for name in np.unique(lineage)}
+    assert max(lost.values()) < 0.05
+
+
+def test_the_expected_rate_follows_the_loading_of_a_10x_chip():
+    assert expected_rate("10x 3' v3", "", 10_000, 0.05) == (pytest.approx(0.08), "recovered")
+    assert expected_rate("10x 3' v3", "16500", 500, 0.05) == (pytest.approx(0.08), "cells_loaded")
+    assert expected_rate("inDrops", "", 10_000, 0.05) == (0.05, "config")
+    assert expected_rate("10x 3' v3", "1000000", 500, 0.05)[0] == MAX_RATE
+    assert expected_rate("10x", str(loaded_for(0.06)), 1, 0.05)[0] == pytest.approx(0.06)
+
+
+def test_pairs_of_one_lineage_cannot_be_found():
+    assert different_share(np.array(["B", "B", "T", "T", "unresolved"])) == 0.5
+    assert different_share(np.array(["B", "B", "unresolved"])) == 0
 
 
 @pytest.mark.parametrize(
@@ -41,10 +88,8 @@ def test_planted_doublets_score_highest(with_doublets):
 def test_where_it_is_not_run_scores_are_missing_and_the_reason_is_given(
     with_doublets, chemistry, changes, reason
 ):
-    counts, _ = with_doublets
-    found = find_doublets(
-        counts, np.ones(counts.n_obs, bool), chemistry=chemistry, **(SETTINGS | changes)
-    )
+    counts, lineage, _ = with_doublets
+    found = find(counts, lineage, chemistry=chemistry, **changes)
     assert found.status == "not_run"
     assert reason in found.reason
     assert np.isnan(found.scores).all()

@@ -5,7 +5,7 @@ import pytest
 
 from emhniche import io
 from emhniche.errors import InputError
-from emhniche.merge import Part, gene_ids, merge_samples
+from emhniche.merge import Part, gene_ids, kept_parts, merge_samples
 from emhniche.resources import load_lineages, load_panel, load_signatures
 from planted import library
 
@@ -28,8 +28,12 @@ def write_part(folder, sample, cells, keep=None):
         "pct_hb",
         "doublet_score",
         "ambient",
+        "stress_score",
+        "s_score",
+        "g2m_score",
     ):
         qc[column] = 1.0
+    qc["phase"] = "G1"
     io.write_table(qc, folder / f"{sample}.parquet")
     return Part(sample, folder / f"{sample}.h5ad", folder / f"{sample}.parquet")
 
@@ -140,3 +144,15 @@ def test_ids_that_files_give_are_kept_and_those_they_differ_in_are_not(tmp_path)
     # version cut off; files differ; no Ensembl id; fine; in no file
     assert found.tolist() == ["ENSMUSG00000000000", "", "", "ENSMUSG00000000003", ""]
     assert (gene_ids(parts[2:], pd.Index(names)) == "").all()
+
+
+def test_a_sample_that_failed_is_not_in_the_matrix(two, tmp_path):
+    parts, sheet, sources = two
+    verdicts = pd.DataFrame(
+        {"sample": ["one", "other"], "kept": [True, False], "verdict_reason": ["", "poor"]}
+    )
+    left = kept_parts(parts, verdicts)
+    cells = merged((left, sheet, sources), tmp_path / "cells.h5ad", genes="union")
+    assert set(cells.obs["sample"]) == {"one"}
+    assert list(cells.varm["measured"].columns) == ["d1"]
+    assert list(cells.varm["ambient"].columns) == ["one"]

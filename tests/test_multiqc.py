@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from emhniche.io import read_json, read_table, write_json
+from emhniche.io import read_json, read_table, write_json, write_table
 from emhniche.report.multiqc import COLUMNS, measures, sections, write_lineages, write_multiqc
 from fake_names import EVIL_SAMPLE, SAMPLES
 from fake_run import make_run
@@ -22,7 +22,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = make_run(tmp_path_factory.mktemp("run"))
     for sample in SAMPLES:
         own = folder / "samples" / sample
-        write_multiqc(own / "qc.json", own / "qc.parquet", own)
+        write_multiqc(own / "qc.json", own / "qc.parquet", folder / "samples.tsv", own)
     cells = read_table(folder / "annotate/annotation.parquet")
     cells["sample"] = cells["cell_id"].str.rsplit(":", n=1).str[0]
     write_lineages(cells, folder / "report/lineages_mqc.json")
@@ -106,12 +106,13 @@ def test_lineages_add_up_to_the_kept_cells(root: Path):
 
 @pytest.mark.skipif(MULTIQC is None, reason="MultiQC is not installed")
 def test_multiqc_shows_every_sample_column_and_loss(root: Path, tmp_path: Path):
-    for sample, verdict in zip(("a", "b"), ("warn", "fail"), strict=True):
-        qc = read_json(root / "samples/s3/qc.json") | {"sample": sample, "verdict": verdict}
-        write_json(qc, tmp_path / sample / "qc.json")
-        write_multiqc(
-            tmp_path / sample / "qc.json", root / "samples/s3/qc.parquet", tmp_path / sample
-        )
+    verdicts, table = tmp_path / "samples.tsv", root / "samples/s3/qc.parquet"
+    judged = {"sample": ["a", "b"], "verdict": ["warn", "fail"], "verdict_reason": ["low", "twice"]}
+    write_table(pd.DataFrame(judged), verdicts)
+    for sample in judged["sample"]:
+        own = tmp_path / sample
+        write_json(read_json(root / "samples/s3/qc.json") | {"sample": sample}, own / "qc.json")
+        write_multiqc(own / "qc.json", table, verdicts, own)
     subprocess.run(
         [MULTIQC, "--no-ai", "--strict", "-o", "out", "."],
         cwd=tmp_path,

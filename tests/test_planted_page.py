@@ -191,6 +191,7 @@ def test_every_page_of_a_run_says_whether_it_is_simulated(tmp_path: Path):
             root / "samples" / SAMPLES[0] / "qc.json",
             root / "samples" / SAMPLES[0] / "qc.parquet",
             root / "qc.html",
+            verdicts=root / "samples.tsv",
             sheet=sheet.loc[SAMPLES[0]].to_dict(),
             settings=CONFIG["qc"],
             simulated=bool(study),

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
 
+from benchmark_qc import groups, losses
 from emhniche import io
 from emhniche.lineage import group_rates
 from emhniche.metrics import N_NEIGHBORS, neighbour_share
@@ -145,6 +146,25 @@ def test_low_rna_neutrophils_and_erythroid_cells_survive_quality_control(results
     frail &= (qc["n_counts"] >= 300).to_numpy()
     assert frail.sum() > 30
     assert qc["reason"][frail].isin(["low_counts", "low_genes"]).mean() < 0.05
+
+
+def test_global_cuts_drop_what_thresholds_within_lineages_keep(results):
+    table = losses(groups(results)).set_index(["dataset", "group", "rule"])["percent"]
+    by_rule = table.unstack("rule")
+    assert len(by_rule) >= 4
+    assert (by_rule["within lineage: low counts or genes"] < 5).all()
+    granulocytes = by_rule.xs("granulocyte", level="group").iloc[0]
+    assert granulocytes["global: fewer than 500 genes"] > 50
+    marrow = by_rule.xs("erythroid", level="group").iloc[0]
+    assert marrow["global: mitochondria above 5 %"] > 50
+
+
+def test_no_public_library_fails_and_a_pool_of_both_sexes_is_told(results):
+    table = io.read_table(results / "samples.tsv").set_index("sample")
+    assert (table["verdict"] != "fail").all(), table["verdict_reason"].to_dict()
+    assert table.at["matsushita_stroma", "sex_status"] == "mixed"
+    assert table.filter(like="klein", axis=0)["sex_observed"].eq("male").all()
+    assert table.at["mca_spleen", "sex_observed"] == "female"
 
 
 def test_lps_raises_il1_and_tnf_in_myeloid_cells_and_not_in_b_or_t(results):

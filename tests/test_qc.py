@@ -4,10 +4,18 @@ import numpy as np
 import pytest
 
 from emhniche import io
-from emhniche.errors import InputError
-from emhniche.qc import qc_sample
+from emhniche.qc import COLUMNS, ambient_by_lineage, qc_sample
 from emhniche.qc_metrics import barcode_metrics
+from emhniche.resources import load_signatures
 from planted import coarse_markers, library
+
+SIGNATURES = load_signatures("resources/signatures.tsv", "mouse")
+VERDICT = {
+    "kept_cells": {"warn": 30, "fail": 10},
+    "median_genes": {"warn": 50, "fail": 20},
+    "median_pct_mito": {"warn": 25, "fail": 50},
+    "ambient": {"warn": 0.5, "fail": 0.8},
+}
 
 SETTINGS = {
     "n_mads": 4.0,
@@ -15,8 +23,8 @@ SETTINGS = {
     "min_genes": {"floor": 60, "ceiling": 200},
     "max_pct_mito": {"floor": 10, "ceiling": 40},
     "min_lineage_cells": 30,
-    "min_cells": 20,
-    "doublets": {"method": "none", "min_cells": 500, "expected_rate": 0.05},
+    "verdict": VERDICT,
+    "doublets": {"method": "none", "min_cells": 500, "fallback_rate": 0.05},
     "seed": 0,
 }
 MIX = {"B": 150, "T": 150, "monocyte_macrophage": 80, "neutrophil": 60, "erythroid": 40}
@@ -24,7 +32,14 @@ MIX = {"B": 150, "T": 150, "monocyte_macrophage": 80, "neutrophil": 60, "erythro
 
 def run(cells, **changes):
     return qc_sample(
-        cells, coarse_markers(), sample="s", chemistry="10x 3' v3", **(SETTINGS | changes)
+        cells,
+        coarse_markers(),
+        SIGNATURES,
+        sample="s",
+        species="mouse",
+        chemistry="10x 3' v3",
+        cells_loaded="",
+        **(SETTINGS | changes),
     )
 
 
@@ -93,26 +108,58 @@ def test_an_ambient_gene_is_listed_for_the_lineage_that_does_not_make_it():
     assert table["ambient"].median() == pytest.approx(0.1, abs=0.03)  # as planted
 
 
+def test_estimated_contamination_follows_the_planted_share():
+    planted = [0.02, 0.05, 0.1, 0.15, 0.2, 0.3]
+    estimated = []
+    for seed, share in enumerate(planted):
+        cells = library(MIX | {"neutrophil": 200}, seed=seed, ambient=share)
+        found, _ = ambient_by_lineage(cells, cells.obs["truth"])
+        estimated.append(np.median(found))
+    assert np.corrcoef(planted, estimated)[0, 1] > 0.97
+    assert np.abs(np.subtract(planted, estimated)).max() < 0.05
+
+
 def test_nothing_is_flagged_as_ambient_where_there_is_none():
     _, summary = run(library(MIX))
     assert len(summary["ambient_genes"]) < 10
 
 
-def test_a_sample_with_no_cell_left_is_refused_in_one_line():
-    cells = library({"B": 50})
-    with pytest.raises(InputError, match=r"sample s: no cell is left of 50 barcodes") as error:
-        run(cells, min_counts={"floor": 10**6, "ceiling": 10**6})
-    assert "\n" not in str(error.value)
+def test_a_sample_with_no_cell_left_fails_and_says_so():
+    table, summary = run(library({"B": 50}), min_counts={"floor": 10**6, "ceiling": 10**6})
+    assert not table["keep"].any()
+    assert summary["verdict"] == "fail"
+    assert summary["verdict_reason"].startswith("0 cells kept, fewer than 10")
+    assert "B: 100 % removed (50 of 50), by min counts" in summary["verdict_reason"]
+
+
+def test_a_dying_library_fails_for_its_mitochondria_and_debris_alone_does_not():
+    _, good = run(library(MIX, debris=300))
+    assert good["verdict"] == "pass"
+    cells = library(MIX)
+    mito = cells.var_names.str.startswith("mt-")
+    cells.X = cells.X.multiply(np.where(mito, 60, 1)).tocsr()
+    _, dying = run(cells)
+    assert dying["verdict"] == "fail"
+    assert "% mitochondrial counts in the median barcode" in dying["verdict_reason"]
 
 
 def test_losing_a_lineage_is_a_warning_with_numbers():
     cells = library(MIX)
-    _, summary = run(cells, min_counts={"floor": 290, "ceiling": 300})
+    table, summary = run(cells, min_counts={"floor": 290, "ceiling": 300})
+    own = table[table["lineage"] == "neutrophil"]
+    lost, n = (~own["keep"]).sum(), len(own)
     assert summary["verdict"] == "warn"
-    assert any(
-        text.startswith("neutrophil: ") and text.endswith("% removed, most by low_counts")
-        for text in summary["warnings"]
+    assert (
+        f"neutrophil: {100 * lost / n:.0f} % removed ({lost} of {n}), by min counts"
+        in summary["warnings"]
     )
+
+
+def test_the_table_has_its_columns_and_describes_states_without_dropping_for_them():
+    table, summary = run(library(MIX))
+    assert list(table) == COLUMNS
+    assert not {"stress", "phase", "G2M", "S"} & set(summary["removed"])
+    assert table["fingerprint"].dropna().is_unique
 
 
 def test_results_repeat_and_do_not_depend_on_the_order_of_barcodes(tmp_path):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from anndata import read_h5ad
 
-from emhniche.io import read_json, read_table
+from emhniche.io import read_json, read_table, write_table
 from emhniche.report import figures, words
 from emhniche.report.findings import all_findings, standfirst
 from emhniche.report.interactive import NOT_MEASURED, map_data, panel_expression, unpack
@@ -19,7 +19,15 @@ from emhniche.report.niche_figures import panel_map
 from emhniche.report.sample_page import summarise
 from emhniche.report.tables import TABLES, read_run
 from fake_names import CELL_TYPES, CONTRAST, EVIL_SAMPLE, GENES, LONG, SAMPLES, SCRIPT
-from fake_run import CONFIG, build_pages, make_run, registry, sample_sheet, write_provenance
+from fake_run import (
+    CONFIG,
+    build_pages,
+    libraries,
+    make_run,
+    registry,
+    sample_sheet,
+    write_provenance,
+)
 
 ROOT = Path(__file__).parents[1]
 BUILT = ["s1", EVIL_SAMPLE, "s3"]
@@ -154,6 +162,38 @@ def test_kept_cells_on_the_page_are_those_of_the_tables(root: Path, index: Page)
     total = sum(read_json(root / f"samples/{s}/qc.json")["n_in"] for s in SAMPLES)
     assert f"{kept} of {total} barcodes were kept as cells (75 %) in 4 samples" in index.text
     assert "1 of 4 samples carries a warning" in index.text
+
+
+def test_failed_samples_and_their_reasons_come_first(tmp_path: Path):
+    root = make_run(tmp_path)
+    write_provenance(root)
+    reason = f"female by the sheet {SCRIPT}"
+    write_table(libraries(root, s1=reason), root / "samples.tsv")
+    run = read_run(root, config=CONFIG, samples=sample_sheet(), registry=registry())
+    lines = standfirst(run)
+    assert lines[0] == (
+        f"1 of 4 samples failed quality control and is kept out of everything below: s1 ({reason})."
+    )
+    left = sum(run.qc[sample]["n_kept"] for sample in SAMPLES if sample != "s1")
+    assert any(line.startswith(f"{left} cells of 3 samples") for line in lines)
+    build_pages(root, ["s1"])
+    page = Page(root / "samples/s1/qc.html")
+    assert "This sample is kept out of everything that follows." in page.text
+    assert reason in page.text
+    index = Page(root / "report/index.html")
+    assert "kept out" in index.text
+    write_table(libraries(root, s1=reason).assign(kept=True), root / "samples.tsv")
+    run = read_run(root, config=CONFIG, samples=sample_sheet(), registry=registry())
+    assert "failed quality control but is kept, as the sample sheet says" in standfirst(run)[0]
+
+
+def test_sample_page_tells_sex_twins_and_states(root: Path):
+    text = Page(root / "samples/s3/qc.html").text
+    assert "The sample sheet names no sex. No sex gene is listed; that is too little" in text
+    assert "No earlier sample of the run holds the same cells." in text
+    assert "10 of 50 cells (20 %) are in S (6) or G2/M (4)" in text
+    assert "Expected by the configuration" in text
+    assert "6 % of" in text
 
 
 def test_sentences_state_the_tables_numbers(root: Path, run):

@@ -1,22 +1,28 @@
-"""Which barcodes hold two cells?
+"""Which barcodes hold two cells, and how many of them are to be expected?
 
-Scrublet (Wolock, Lopez & Klein 2019, doi 10.1016/j.cels.2018.11.005) scores each barcode by how
-many simulated pairs of cells lie near it. It needs a library with enough cells and with droplets or
-microwells that can take up two; sorted plates do not.
+A library needs enough cells to simulate doublets from, and droplets or microwells that can take up
+two; sorted plates do not. Barcodes are scored by their likeness to simulated doublets
+(:mod:`emhniche.doublet_scores`, or Scrublet: Wolock, Lopez & Klein 2019, doi
+10.1016/j.cels.2018.11.005) and called from the top down, no more than the loading lets expect.
 """
 
-import logging
 import re
 from dataclasses import dataclass
 
 import anndata as ad
 import numpy as np
 import scanpy as sc
+from scipy import sparse
+
+from emhniche.doublet_scores import boosted_scores
+from emhniche.lineage import UNRESOLVED
+from emhniche.loading import expected_rate
 
 PLATE_CHEMISTRIES = ("marsseq", "smartseq", "celseq", "flashseq", "quartzseq")
 """One sorted cell a well: no doublets by chance loading, so none are looked for. Letters only."""
 
-logger = logging.getLogger(__name__)
+MIN_BOOSTED = 0.5
+"""A barcode that is more alike to real barcodes than to simulated doublets is not called."""
 
 
 @dataclass(frozen=True)
@@ -26,32 +32,46 @@ class Doublets:
     Attributes
     ----------
     scores
-        Scrublet's score a barcode in [0, 1]; NaN where it was not run.
+        Score a barcode in [0, 1]; NaN where it was not scored.
     called
-        Whether the barcode is called a doublet; all False where it was not run.
+        Whether the barcode is called a doublet; all False where none was scored.
     status
-        ``scored``, ``no_threshold`` (scores, but no valley to cut at) or ``not_run``.
+        ``scored`` or ``not_run``.
     reason
         Why there are no scores or no calls; empty otherwise.
+    method
+        What the scores are made by.
     threshold
         Score at and above which a barcode is called; NaN where none is.
+    expected_rate
+        Share of the usable barcodes expected to be doublets.
+    expected_from
+        What that rests on: ``cells_loaded``, ``recovered`` or ``config``; empty where not run.
+    n_expected
+        How many of them hold cells of two lineages, which is what can be found.
     """
 
     scores: np.ndarray
     called: np.ndarray
     status: str
     reason: str
+    method: str
     threshold: float
+    expected_rate: float
+    expected_from: str
+    n_expected: int
 
 
 def find_doublets(
     counts: ad.AnnData,
     usable: np.ndarray,
+    lineage: np.ndarray,
     *,
     chemistry: str,
+    cells_loaded: str,
     method: str,
     min_cells: int,
-    expected_rate: float,
+    fallback_rate: float,
     seed: int,
 ) -> Doublets:
     """Score the usable barcodes of one library for being two cells.
@@ -62,14 +82,16 @@ def find_doublets(
         Barcodes x genes, raw counts of one library.
     usable
         One bool a barcode: passed the count thresholds. The others are not scored.
-    chemistry
-        Library chemistry from the sample sheet.
+    lineage
+        Coarse lineage of each barcode.
+    chemistry, cells_loaded
+        From the sample sheet.
     method
-        ``scrublet`` or ``none``.
+        ``boosted``, ``scrublet`` or ``none``.
     min_cells
         Fewest usable barcodes to score.
-    expected_rate
-        Share of doublets expected from the loading.
+    fallback_rate
+        Share of doublets expected where :func:`emhniche.loading.expected_rate` cannot tell.
     seed
         Seed of the simulated pairs.
 
@@ -81,25 +103,53 @@ def find_doublets(
     reason = _why_not(method, chemistry, int(usable.sum()), min_cells)
     scores = np.full(counts.n_obs, np.nan)
     called = np.zeros(counts.n_obs, dtype=bool)
+    nothing = float("nan")
     if reason:
-        return Doublets(scores, called, "not_run", reason, float("nan"))
-    library = ad.AnnData(counts.X[usable].copy())
+        return Doublets(scores, called, "not_run", reason, method, nothing, nothing, "", 0)
+    rate, basis = expected_rate(chemistry, cells_loaded, int(usable.sum()), fallback_rate)
+    number = round(rate * usable.sum() * different_share(lineage[usable]))
+    matrix = counts.X[usable].tocsr()
+    if method == "boosted":
+        found, lowest = boosted_scores(matrix, lineage[usable], rate=rate, seed=seed), MIN_BOOSTED
+    else:
+        found, lowest = _scrublet(matrix, rate, seed), 0.0
+    scores[usable] = found
+    if not number:
+        reason = "none expected that holds cells of two lineages"
+        return Doublets(scores, called, "scored", reason, method, nothing, rate, basis, 0)
+    threshold = max(lowest, float(np.sort(found)[-number]))
+    called[usable] = found >= threshold
+    return Doublets(scores, called, "scored", "", method, threshold, rate, basis, number)
+
+
+def different_share(lineage: np.ndarray) -> float:
+    """Return the share of random pairs of cells that are of two lineages.
+
+    Parameters
+    ----------
+    lineage
+        Lineage of each barcode; those without one have no say.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 where fewer than two lineages are named.
+    """
+    _, sizes = np.unique(lineage[lineage != UNRESOLVED], return_counts=True)
+    share = sizes / max(sizes.sum(), 1)
+    if len(sizes) < 2:
+        return 0.0
+    return float(1 - (share**2).sum())
+
+
+def _scrublet(matrix: sparse.csr_matrix, rate: float, seed: int) -> np.ndarray:
+    """Return Scrublet's scores. Its own cut, a valley between two peaks, misses most doublets."""
+    library = ad.AnnData(matrix.copy())
     sc.pp.filter_genes(library, min_cells=3)
     sc.pp.scrublet(
-        library,
-        expected_doublet_rate=expected_rate,
-        random_state=seed,
-        verbose=False,
-        n_prin_comps=20,
+        library, expected_doublet_rate=rate, random_state=seed, verbose=False, n_prin_comps=20
     )
-    scores[usable] = library.obs["doublet_score"].to_numpy()
-    threshold = library.uns["scrublet"].get("threshold", float("nan"))
-    if "predicted_doublet" not in library.obs or not np.isfinite(threshold):
-        return Doublets(
-            scores, called, "no_threshold", "the scores have no valley to cut at", float("nan")
-        )
-    called[usable] = library.obs["predicted_doublet"].to_numpy(dtype=bool)
-    return Doublets(scores, called, "scored", "", float(threshold))
+    return library.obs["doublet_score"].to_numpy()
 
 
 def _why_not(method: str, chemistry: str, n_usable: int, min_cells: int) -> str:

@@ -21,6 +21,7 @@ from scipy import sparse
 from emhniche.errors import InputError
 from emhniche.io import CELL_ID, as_counts, atomic_path, read_h5ad, read_table
 from emhniche.resources import check_panel_measured
+from emhniche.sheet import OF_THE_FILE
 
 MIN_BATCH_CELLS = 200
 """A smaller batch has no say in which genes are highly variable, unless all are smaller."""
@@ -28,7 +29,11 @@ MIN_BATCH_CELLS = 200
 MIN_SHARED_GENES = 200
 """Fewer genes measured in every dataset cannot carry a common latent space."""
 
-QC_COLUMNS = ["n_counts", "n_genes", "pct_mito", "pct_ribo", "pct_hb", "doublet_score", "ambient"]
+QC_COLUMNS = [
+    *("n_counts", "n_genes", "pct_mito", "pct_ribo", "pct_hb"),
+    *("stress_score", "s_score", "g2m_score", "doublet_score", "ambient"),
+]
+"""Numbers of ``qc.parquet`` that the cells carry on."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +45,26 @@ class Part:
     sample: str
     counts: Path
     qc: Path
+
+
+def kept_parts(parts: Sequence[Part], verdicts: pd.DataFrame) -> list[Part]:
+    """Return the parts of the samples that their verdict lets through, in their order.
+
+    Parameters
+    ----------
+    parts
+        All samples of the run.
+    verdicts
+        ``samples.tsv``: ``sample``, ``kept`` and ``verdict_reason``.
+
+    Returns
+    -------
+    list of Part
+    """
+    table = verdicts.set_index("sample")
+    for sample in table.index[~table["kept"]]:
+        logger.warning("%s is kept out: %s", sample, table.at[sample, "verdict_reason"])
+    return [part for part in parts if table.at[part.sample, "kept"]]
 
 
 def merge_samples(
@@ -280,10 +305,11 @@ def _sample_obs(
     table = pd.DataFrame({"sample": sample, "barcode": obs.index.astype(str)})
     table.index = pd.Index(sample + ":" + table["barcode"], name=CELL_ID)
     for column, value in sheet.loc[sample].items():
-        if column not in ("file", "format", "select", "labels"):
+        if column not in OF_THE_FILE:
             table[column] = value if isinstance(value, (bool, np.bool_)) else _text(value)
     table["label"] = obs["label"].map(_text).to_numpy() if "label" in obs else ""
     table[QC_COLUMNS] = qc[QC_COLUMNS].to_numpy()
+    table["phase"] = qc["phase"].map(_text).to_numpy()
     table["qc_lineage"] = qc["lineage"].to_numpy()
     return table
 

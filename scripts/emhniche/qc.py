@@ -15,11 +15,14 @@ from scipy import sparse
 
 from emhniche.ambient import explained_by_ambient
 from emhniche.doublets import Doublets, find_doublets
-from emhniche.errors import InputError
+from emhniche.duplicates import fingerprints
 from emhniche.lineage import UNRESOLVED, group_rates, name_groups
 from emhniche.neighbors import leiden, shared_graph
 from emhniche.qc_metrics import barcode_metrics
+from emhniche.qc_states import cell_states, describe_states
 from emhniche.qc_thresholds import first_failure, lineage_thresholds
+from emhniche.sex_genes import count_sex_genes
+from emhniche.verdict_limits import judge_measures, worst
 
 N_AMBIENT_GENES = 20
 """Genes explained by ambient RNA that are listed at most for each lineage."""
@@ -30,21 +33,32 @@ GROUPABLE = {"n_counts": 100, "n_genes": 50, "pct_mito": 50}
 COARSE_MIN_SCORE = 0.2
 """A marker set must score this to name a group of barcodes (:mod:`emhniche.lineage`)."""
 
+RULE_WORDS = {
+    "low_counts": "min counts",
+    "low_genes": "min genes",
+    "high_mito": "max mito",
+    "doublet": "doublet calls",
+}
+"""What the warning of a lineage's loss calls the rule that took most."""
+
 logger = logging.getLogger(__name__)
 
 
 def qc_sample(
     counts: ad.AnnData,
     markers: pd.DataFrame,
+    signatures: pd.DataFrame,
     *,
     sample: str,
+    species: str,
     chemistry: str,
+    cells_loaded: str,
     n_mads: float,
     min_counts: dict,
     min_genes: dict,
     max_pct_mito: dict,
     min_lineage_cells: int,
-    min_cells: int,
+    verdict: dict,
     doublets: dict,
     seed: int,
 ) -> tuple[pd.DataFrame, dict]:
@@ -56,10 +70,16 @@ def qc_sample(
         Barcodes x genes, raw integer counts; ``obs["label"]`` is carried along if present.
     markers
         Lineage marker sets (columns ``set``, ``positive``, ``negative``).
+    signatures
+        Gene sets of the species, of which the cell cycle's and the dissociation's are scored.
     sample
-        Name of the sample, for messages.
+        Name of the sample.
+    species
+        ``mouse`` or ``human``, for the sex genes.
     chemistry
         Library chemistry; sorted plates are not searched for doublets.
+    cells_loaded
+        Cells loaded on the chip, from the sample sheet; empty where not known.
     n_mads
         Distance of the thresholds from the lineage's median, in scaled MADs.
     min_counts, min_genes, max_pct_mito
@@ -68,48 +88,46 @@ def qc_sample(
     min_lineage_cells
         A lineage with fewer barcodes has too little to estimate a MAD from: it gets the mildest
         threshold that the bounds allow.
-    min_cells
-        A sample that keeps fewer cells gets the verdict ``warn``.
+    verdict
+        Limits of :func:`emhniche.verdict_limits.judge_measures`.
     doublets
-        ``method``, ``min_cells`` and ``expected_rate`` of :func:`emhniche.doublets.find_doublets`.
+        ``method``, ``min_cells`` and ``fallback_rate`` of :func:`emhniche.doublets.find_doublets`.
     seed
         Seed of grouping and doublet simulation.
 
     Returns
     -------
     table : pandas.DataFrame
-        One row a barcode, in order: ``barcode``, metrics, ``doublet_score``, ``ambient``,
-        ``lineage``, ``keep``, ``reason``.
+        One row a barcode, in order, with :data:`COLUMNS`. All may be dropped.
     summary : dict
-        What ``qc.json`` holds: verdict, losses by reason and lineage, thresholds, warnings.
-
-    Raises
-    ------
-    InputError
-        When no barcode is left.
+        What ``qc.json`` holds: the verdict on the library by itself, losses by reason and lineage,
+        thresholds, warnings.
     """
     table = barcode_metrics(counts)
-    table["lineage"] = coarse_lineage(counts, markers, groupable(table), seed=seed)
+    usable = groupable(table)
+    table["lineage"] = coarse_lineage(counts, markers, usable, seed=seed)
+    bounds = {"n_counts": min_counts, "n_genes": min_genes, "pct_mito": max_pct_mito}
     thresholds = lineage_thresholds(
-        table,
-        n_mads=n_mads,
-        bounds={"n_counts": min_counts, "n_genes": min_genes, "pct_mito": max_pct_mito},
-        min_lineage_cells=min_lineage_cells,
+        table, n_mads=n_mads, bounds=bounds, min_lineage_cells=min_lineage_cells
     )
     reason = first_failure(table, thresholds)
     table["ambient"], ambient_genes = ambient_by_lineage(counts, table["lineage"])
     found = find_doublets(
-        counts, (reason == "").to_numpy(), chemistry=chemistry, seed=seed, **doublets
+        counts,
+        (reason == "").to_numpy(),
+        table["lineage"].to_numpy(dtype=str),
+        chemistry=chemistry,
+        cells_loaded=cells_loaded,
+        seed=seed,
+        **doublets,
     )
     table["doublet_score"] = found.scores
     table["reason"] = reason.mask((reason == "") & found.called, "doublet")
     table["keep"] = table["reason"] == ""
-    if not table["keep"].any():
-        raise InputError(
-            f"sample {sample}: no cell is left of {len(table)} barcodes "
-            f"({_worst(table)}); lower the floors under qc in the config or remove the sample"
-        )
-    summary = summarise(table, thresholds, found, sample=sample, min_cells=min_cells)
+    table = table.join(cell_states(counts, signatures, usable, seed=seed))
+    table["fingerprint"] = fingerprints(counts)
+    summary = summarise(table, thresholds, found, sample=sample, bounds=bounds, limits=verdict)
+    summary["sex_genes"] = count_sex_genes(counts, table["keep"].to_numpy(), species)
     summary["ambient_genes"] = ambient_genes.to_dict("records")
     return table[COLUMNS], summary
 
@@ -122,12 +140,18 @@ COLUMNS = [
     "pct_ribo",
     "pct_hb",
     "complexity",
+    "stress_score",
+    "s_score",
+    "g2m_score",
+    "phase",
     "doublet_score",
     "ambient",
     "lineage",
     "keep",
     "reason",
+    "fingerprint",
 ]
+"""Columns of ``qc.parquet``."""
 
 
 def groupable(table: pd.DataFrame) -> np.ndarray:
@@ -232,7 +256,13 @@ def ambient_by_lineage(counts: ad.AnnData, lineage: pd.Series) -> tuple[np.ndarr
 
 
 def summarise(
-    table: pd.DataFrame, thresholds: pd.DataFrame, found: Doublets, *, sample: str, min_cells: int
+    table: pd.DataFrame,
+    thresholds: pd.DataFrame,
+    found: Doublets,
+    *,
+    sample: str,
+    bounds: dict,
+    limits: dict,
 ) -> dict:
     """Collect what the sample's page says, as plain data.
 
@@ -246,8 +276,11 @@ def summarise(
         Doublets of the library.
     sample
         Its name.
-    min_cells
-        Fewest kept cells for the verdict ``pass``.
+    bounds
+        Metric -> ``{"floor", "ceiling"}``: barcodes at the floors of counts and genes count for
+        the library's mitochondrial share.
+    limits
+        Of :func:`emhniche.verdict_limits.judge_measures`.
 
     Returns
     -------
@@ -265,26 +298,47 @@ def summarise(
         for lineage, group in table.groupby("lineage", sort=True)
     ]
     warnings = [text for text in map(_lineage_warning, lineages) if text]
-    if len(kept) < min_cells:
-        warnings.insert(0, f"{len(kept)} cells kept, fewer than {min_cells}")
+    measures = _measures(table, bounds)
+    judged = judge_measures(measures, limits) + [("warn", text) for text in warnings]
+    verdict, reason = worst(judged)
     metrics = ["n_counts", "n_genes", "pct_mito", "pct_ribo", "pct_hb", "complexity"]
     return {
         "sample": sample,
-        "verdict": "warn" if warnings else "pass",
-        "verdict_reason": "; ".join(warnings),
+        "verdict": verdict,
+        "verdict_reason": reason,
+        "found": judged,
+        "measures": measures,
         "n_in": len(table),
         "n_kept": len(kept),
         "removed": _losses(table),
         "thresholds": thresholds.to_dict("records"),
         "lineages": lineages,
         "medians": kept[metrics].median().to_dict(),
+        "states": describe_states(kept),
         "doublets": {
             "status": found.status,
             "reason": found.reason,
+            "method": found.method,
             "threshold": found.threshold,
             "n_called": int(found.called.sum()),
+            "expected_rate": found.expected_rate,
+            "expected_from": found.expected_from,
+            "n_expected": found.n_expected,
         },
         "warnings": warnings,
+    }
+
+
+def _measures(table: pd.DataFrame, bounds: dict) -> dict[str, float]:
+    """Return what the verdict on the library rests on; NaN where not measured."""
+    kept = table[table["keep"]]
+    enough = table["n_counts"] >= bounds["n_counts"]["floor"]
+    enough &= table["n_genes"] >= bounds["n_genes"]["floor"]
+    return {
+        "kept_cells": len(kept),
+        "median_genes": float(kept["n_genes"].median()),
+        "median_pct_mito": float(table.loc[enough, "pct_mito"].median()),
+        "ambient": float(kept["ambient"].median()),
     }
 
 
@@ -315,8 +369,9 @@ def _lineage_warning(row: dict) -> str:
     if row["lineage"] == UNRESOLVED or row["n_in"] < 10 or lost / row["n_in"] < 0.5:
         return ""
     most = max(row["removed"], key=row["removed"].get)
-    return f"{row['lineage']}: {100 * lost / row['n_in']:.0f} % removed, most by {most}"
-
-
-def _worst(table: pd.DataFrame) -> str:
-    return ", ".join(f"{n} by {reason}" for reason, n in _losses(table).items())
+    rule = RULE_WORDS.get(most, most)
+    by = "by" if row["removed"][most] == lost else "most by"
+    return (
+        f"{row['lineage']}: {100 * lost / row['n_in']:.0f} % removed ({lost} of {row['n_in']}), "
+        f"{by} {rule}"
+    )

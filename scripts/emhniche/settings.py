@@ -26,6 +26,7 @@ from emhniche.schema import check, complete, nearest, read_schema
 from emhniche.sheet import check_batch, check_files, read_registry, read_samples, sheet_columns
 from emhniche.study import Study, read_study
 from emhniche.truths import load_truths
+from emhniche.verdict_limits import MEASURES
 
 STUDY_FILES = ("truths", "profiles", "programmes", "cell_types")
 """Keys of a simulated study that name a file."""
@@ -199,6 +200,14 @@ def _check_settings(settings: dict[str, Any], source: str) -> None:
             raise InputError(
                 f"{source}: qc.{name}: floor {limits['floor']} is above ceiling "
                 f"{limits['ceiling']}; floor must be the smaller one"
+            )
+    for name, limits in settings["qc"]["verdict"].items():
+        more_is_worse = MEASURES[name][1]
+        if (limits["fail"] < limits["warn"]) == more_is_worse and limits["fail"] != limits["warn"]:
+            side = "below" if more_is_worse else "above"
+            raise InputError(
+                f"{source}: qc.verdict.{name}: fail {limits['fail']} is {side} warn "
+                f"{limits['warn']}; a library must be warned of before it fails"
             )
 
 

@@ -14,14 +14,19 @@ from typing import Any
 import pandas as pd
 
 from emhniche.errors import InputError
+from emhniche.loading import is_10x
 from emhniche.schema import check, complete, nearest
 
 WRITTEN_BY_THE_PIPELINE = (
     *("barcode", "cell_id", "label", "lineage", "cell_type", "confidence", "cluster"),
     *("n_counts", "n_genes", "pct_mito", "pct_ribo", "pct_hb", "complexity"),
+    *("stress_score", "s_score", "g2m_score", "phase", "fingerprint"),
     *("doublet_score", "ambient", "qc_lineage", "keep", "reason", "donor_known"),
 )
 """Columns of the cells that a further column of the sheet may not be called."""
+
+OF_THE_FILE = ("file", "format", "select", "labels", "keep_failed")
+"""Columns that say what to do with a file; the cells do not carry them."""
 
 NEVER_A_BATCH = ("tissue", "niche", "condition", "arm")
 """What a run compares: integration over one of these would erase it."""
@@ -97,6 +102,7 @@ def complete_samples(
     samples["study"] = samples["study"].where(samples["study"] != "", samples["dataset"])
     for name, row in samples.iterrows():
         _check_select(row["select"], f"{path}: sample '{name}': select")
+        _check_loaded(row, f"{path}: sample '{name}': cells_loaded")
         if re.search(r"[=;]", row["labels"]):
             raise InputError(
                 f"{path}: sample '{name}': labels: '{row['labels']}' is not a column name; "
@@ -200,7 +206,7 @@ def check_batch(path: str | Path, samples: pd.DataFrame, key: str, source: str) 
     right = "use the library (leave the column 'batch' empty) or what was processed together"
     if key in NEVER_A_BATCH:
         raise InputError(f"{source}: integrate.batch_key: {key} must never be a batch; {right}")
-    if key in ("file", "format", "select", "labels"):
+    if key in OF_THE_FILE:
         raise InputError(f"{source}: integrate.batch_key: {key} describes a file; {right}")
     if key not in sheet_columns(samples):
         hint = nearest(key, sheet_columns(samples))
@@ -367,6 +373,16 @@ def _check_select(text: str, where: str) -> None:
         parse_select(text)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
+
+
+def _check_loaded(row: pd.Series, where: str) -> None:
+    """Refuse a loading whose rate of doublets nobody knows."""
+    if row["cells_loaded"] and not is_10x(row["chemistry"]):
+        raise InputError(
+            f"{where}: {row['cells_loaded']} of chemistry '{row['chemistry']}': the rate of "
+            "doublets is known for 10x chips only; leave it empty and set "
+            "qc.doublets.fallback_rate in the config, or correct `chemistry`"
+        )
 
 
 def _partition(column: pd.Series) -> set[frozenset[str]]:

@@ -13,6 +13,7 @@ import pandas as pd
 import yaml
 
 from emhniche.errors import InputError
+from emhniche.loading import is_10x, loaded_for
 from emhniche.schema import check, complete
 from emhniche.sheet import complete_samples
 
@@ -65,6 +66,7 @@ class Study:
                 "arm": arm["arm"],
                 "enrichment": "none",
                 "chemistry": self._chemistry(mouse, tissue),
+                "cells_loaded": self._loaded(self._chemistry(mouse, tissue)),
                 "labels": LABELS,
                 "sex": "female",
             }
@@ -108,6 +110,11 @@ class Study:
         by_tissue = self.settings["chemistry_by"] == "tissue"
         turn = self.settings["tissues"].index(tissue) if by_tissue else mouse
         return chemistries[turn % len(chemistries)]["name"]
+
+    def _loaded(self, chemistry: str) -> str:
+        """Cells that would have been loaded for the study's share of doublets; empty if none."""
+        rate = self.settings["doublets"]
+        return str(loaded_for(rate)) if rate and is_10x(chemistry) else ""
 
 
 def read_study(path: str | Path, schema: dict[str, Any]) -> Study:

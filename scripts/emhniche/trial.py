@@ -116,8 +116,11 @@ def _qc(folder: Path, run: Run, sample: str, counts: ad.AnnData) -> None:
     table, _ = qc_sample(
         counts,
         marker_sets(lineages, finer=False),
+        load_signatures(run.config["resources"]["signatures"], run.species),
         sample=sample,
+        species=run.species,
         chemistry=run.samples.at[sample, "chemistry"],
+        cells_loaded=run.samples.at[sample, "cells_loaded"],
         seed=run.config["seed"],
         **run.config["qc"],
     )

@@ -1,6 +1,6 @@
 """One matrix of the kept cells.
 
-In: counts and qc table of every sample. Out: ``cells.h5ad``, raw counts on disk, which no later
+In: counts and qc table of every sample, and which of them are kept. Out: ``cells.h5ad``, raw counts on disk, which no later
 stage writes again.
 """
 
@@ -10,6 +10,7 @@ rule merge:
     input:
         counts=expand("<results>/samples/{sample}/counts.h5ad", sample=run.samples.index),
         qc=expand("<results>/samples/{sample}/qc.parquet", sample=run.samples.index),
+        verdicts="<results>/samples.tsv",
         panel=run.config["resources"]["panel"],
         signatures=run.config["resources"]["signatures"],
         lineages=run.config["resources"]["lineages"],

@@ -1,7 +1,8 @@
 """Quality control of each library.
 
 In: a sample's counts. Out: ``qc.parquet`` (each barcode: metrics, lineage, kept or why not) and
-``qc.json`` (what the sample's page says).
+``qc.json`` (what the sample's page says). Then ``samples.tsv``: each library's verdict, by what it
+shows itself and beside the others.
 """
 
 
@@ -10,6 +11,7 @@ rule qc:
     input:
         counts="<results>/samples/{sample}/counts.h5ad",
         lineages=run.config["resources"]["lineages"],
+        signatures=run.config["resources"]["signatures"],
     output:
         table="<results>/samples/{sample}/qc.parquet",
         summary="<results>/samples/{sample}/qc.json",
@@ -31,7 +33,37 @@ rule qc:
         code=lambda wildcards: code_digest("qc"),
         settings=run.config["qc"],
         chemistry=lambda wildcards: run.samples.at[wildcards.sample, "chemistry"],
+        cells_loaded=lambda wildcards: run.samples.at[wildcards.sample, "cells_loaded"],
         species=run.species,
         seed=run.config["seed"],
     script:
         "../../scripts/qc.py"
+
+
+rule qc_verdicts:
+    """Give every library its verdict: pass, warn, or fail, which keeps it out."""
+    input:
+        summaries=expand("<results>/samples/{sample}/qc.json", sample=run.samples.index),
+        tables=expand("<results>/samples/{sample}/qc.parquet", sample=run.samples.index),
+        counts=expand("<results>/samples/{sample}/counts.h5ad", sample=run.samples.index),
+    output:
+        "<results>/samples.tsv",
+    log:
+        "<logs>/qc/verdicts.log",
+    benchmark:
+        "<benchmarks>/qc/verdicts.tsv"
+    # on the longest path: pages and comparisons can wait
+    priority: 1
+    conda:
+        "../../envs/cpu/environment.yaml"
+    container:
+        run.images["cpu"]
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=20,
+    params:
+        code=lambda wildcards: code_digest("qc_verdicts"),
+        sheet=run.samples[["sex", "donor", "keep_failed"]].to_dict("index"),
+    script:
+        "../../scripts/qc_verdicts.py"

@@ -31,6 +31,7 @@ rule qc_page:
     input:
         summary="<results>/samples/{sample}/qc.json",
         table="<results>/samples/{sample}/qc.parquet",
+        verdicts="<results>/samples.tsv",
     output:
         page=report(
             "<results>/samples/{sample}/qc.html",
@@ -145,6 +146,7 @@ rule report:
         cells="<results>/cells.h5ad",
         qc=expand("<results>/samples/{sample}/qc.json", sample=run.samples.index),
         pages=expand("<results>/samples/{sample}/qc.html", sample=run.samples.index),
+        libraries="<results>/samples.tsv",
         history=expand(
             "<results>/integration/{method}/history.tsv",
             method=set(run.config["integrate"]["methods"]) & {"scvi"},

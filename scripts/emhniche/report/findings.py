@@ -29,6 +29,9 @@ OUTCOMES = {
 NAMED = 5
 """Differences named in a sentence."""
 
+NAMED_SAMPLES = 6
+"""Samples named in a sentence."""
+
 MIN_SHOWN = 0.05
 """Share of a cell type that must hold a ligand for the sentence to name it."""
 
@@ -60,22 +63,19 @@ def standfirst(run: RunTables) -> list[str]:
         Samples and cells, failed samples first; then whether the niches could be compared.
     """
     verdicts = pd.Series({sample: qc["verdict"] for sample, qc in run.qc.items()})
-    lines = []
-    for verdict, one, many in (
-        ("fail", "failed quality control", "failed quality control"),
-        ("warn", "carries a warning", "carry a warning"),
-    ):
-        hit = verdicts.index[verdicts == verdict]
-        if len(hit):
-            text = one if len(hit) == 1 else many
-            named = f": {words.join(hit)}" if len(hit) <= 6 else ""
-            total = words.plural(len(verdicts), "sample")
-            lines.append(f"{words.number(len(hit))} of {total} {text}{named}.")
+    lines = list(_failed(run))
+    warned = verdicts.index[verdicts == "warn"]
+    if len(warned):
+        text = "carries a warning" if len(warned) == 1 else "carry a warning"
+        named = f": {words.join(warned)}" if len(warned) <= NAMED_SAMPLES else ""
+        total = words.plural(len(verdicts), "sample")
+        lines.append(f"{words.number(len(warned))} of {total} {text}{named}.")
     kept, total = _kept(run)
-    datasets = words.plural(run.samples["dataset"].nunique(), "dataset")
+    used = [sample for sample, qc in run.qc.items() if qc["kept"]]
+    datasets = words.plural(run.samples.loc[used, "dataset"].nunique(), "dataset")
     lines.insert(
         len(lines) if (verdicts == "fail").any() else 0,
-        f"{words.plural(kept, 'cell')} of {words.plural(len(run.samples), 'sample')} from "
+        f"{words.plural(kept, 'cell')} of {words.plural(len(used), 'sample')} from "
         f"{datasets} are in this report, of {words.number(total)} barcodes.",
     )
     titles = contrast_titles(run)
@@ -84,6 +84,25 @@ def standfirst(run: RunTables) -> list[str]:
         outcome = OUTCOMES.get(row["verdict"], "")
         lines.append(f"{titles[row['contrast']]}: {reason} {outcome}".strip())
     return lines
+
+
+def _failed(run: RunTables) -> Iterator[str]:
+    """Say which samples failed, why, and whether they are in the run."""
+    failed = {sample: qc for sample, qc in run.qc.items() if qc["verdict"] == "fail"}
+    total = words.plural(len(run.qc), "sample")
+    for kept, outcome in (
+        (False, "failed quality control and {verb} kept out of everything below"),
+        (True, "failed quality control but {verb} kept, as the sample sheet says"),
+    ):
+        hit = {sample: qc for sample, qc in failed.items() if bool(qc["kept"]) == kept}
+        if not hit:
+            continue
+        named = [f"{sample} ({qc['verdict_reason']})" for sample, qc in hit.items()]
+        more = len(named) - NAMED_SAMPLES
+        if more > 0:
+            named = [*named[:NAMED_SAMPLES], f"{words.number(more)} more, in the table of samples"]
+        text = outcome.format(verb="is" if len(hit) == 1 else "are")
+        yield f"{words.number(len(hit))} of {total} {text}: {words.join(named)}."
 
 
 def quality(run: RunTables) -> Iterator[Finding]:
@@ -341,4 +360,6 @@ def _seen(gene: str, row: pd.Series) -> str:
 
 
 def _kept(run: RunTables) -> tuple[int, int]:
-    return sum(q["n_kept"] for q in run.qc.values()), sum(q["n_in"] for q in run.qc.values())
+    """Return how many cells are in the run, of how many barcodes of all samples."""
+    kept = sum(qc["n_kept"] for qc in run.qc.values() if qc["kept"])
+    return kept, sum(qc["n_in"] for qc in run.qc.values())

@@ -19,12 +19,17 @@ N_MARKERS = 6
 def sample_table(run: RunTables) -> PageTable:
     """Return one row a sample: its verdict, its sheet and what was kept."""
     rows = []
+    libraries = run["libraries"].set_index("sample")
     for sample, sheet in run.samples.iterrows():
         qc = run.qc[sample]
         rows.append(
             {
                 "sample": sample,
                 "verdict": qc["verdict"],
+                "used": "yes" if qc["kept"] else "kept out",
+                "why": qc["verdict_reason"],
+                "sex_observed": libraries.at[sample, "sex_observed"],
+                "sex": sheet.get("sex"),
                 **{key: sheet.get(key) for key in ("dataset", "tissue", "condition", "chemistry")},
                 "donor": sheet["donor"] if sheet["donor_known"] else "unknown",
                 "enrichment": sheet.get("enrichment"),
@@ -39,6 +44,7 @@ def sample_table(run: RunTables) -> PageTable:
     columns = [
         Column("sample", "Sample", "sample"),
         Column("verdict", "Verdict", "verdict"),
+        Column("used", "In the run", "text"),
         Column("n_in", "Barcodes", "count"),
         Column("n_kept", "Kept", "count"),
         Column("share", "Kept %", "percent"),
@@ -51,11 +57,15 @@ def sample_table(run: RunTables) -> PageTable:
         Column("enrichment", "Sorted by", "text"),
         Column("chemistry", "Chemistry", "text"),
         Column("dataset", "Dataset", "text"),
+        Column("sex", "Sex", "text"),
+        Column("sex_observed", "Sex seen", "text"),
+        Column("why", "Reason of the verdict", "prose"),
     ]
     return page_table(
         "samples-table",
         pd.DataFrame(rows),
         columns,
+        source=f"../{TABLES['libraries'][0]}",
         caption="Samples. Counts, genes and mitochondrial share are medians of the kept cells; a "
         "dash is not known or not measured.",
     )

@@ -11,6 +11,7 @@ import pandas as pd
 
 from emhniche.emh_axes import STRATA
 from emhniche.report import words
+from emhniche.report.sample_checks import call_sentence
 from emhniche.response import N_RANDOM
 
 REFERENCES = {
@@ -30,6 +31,11 @@ REFERENCES = {
     "scrublet": (
         "Wolock SL, Lopez R, Klein AM. Scrublet. Cell Syst 2019.",
         "10.1016/j.cels.2018.11.005",
+    ),
+    "scdblfinder": (
+        "Germain P-L et al. Doublet identification in single-cell sequencing data using "
+        "scDblFinder. F1000Research 2021.",
+        "10.12688/f1000research.73600.1",
     ),
     "soupx": (
         "Young MD, Behjati S. SoupX removes ambient RNA contamination from droplet-based "
@@ -291,6 +297,8 @@ def _workflow(config: Mapping, provenance: Mapping, tool: _Tools) -> Paragraph:
 
 
 def _quality(qc: Mapping) -> Paragraph:
+    method = qc["doublets"]["method"]
+    cited = {"boosted": ("scdblfinder",), "scrublet": ("scrublet",)}.get(method, ())
     return Paragraph(
         "Quality control",
         "The barcodes of each library were grouped and each group was given a coarse lineage. "
@@ -299,11 +307,12 @@ def _quality(qc: Mapping) -> Paragraph:
         "far above, the median of their lineage in that library; the limits were held between "
         f"{qc['min_counts']['floor']} and {qc['min_counts']['ceiling']} counts, "
         f"{qc['min_genes']['floor']} and {qc['min_genes']['ceiling']} genes, and "
-        f"{qc['max_pct_mito']['floor']} % and {qc['max_pct_mito']['ceiling']} %. Doublets were "
-        "called by Scrublet in libraries that were not sorted to one cell a well. A gene was "
-        "taken as ambient in a lineage when the library's average profile explained its counts "
-        "there, after the idea of SoupX.",
-        ("scrublet", "soupx"),
+        f"{qc['max_pct_mito']['floor']} % and {qc['max_pct_mito']['ceiling']} %. "
+        f"{call_sentence(method)} Libraries that failed (too few or poor cells, sex genes against "
+        "the sample sheet, a library entered twice) were left out unless the sheet keeps them. A "
+        "gene was taken as ambient in a lineage when the library's average profile explained its "
+        "counts there, after the idea of SoupX.",
+        (*cited, "soupx"),
     )
 
 

@@ -60,17 +60,21 @@ SCALES = {"pct_mito": "Reds", "pct_doublets": "Reds", "pct_ambient": "Reds"}
 """Colour scale of a column where more is worse."""
 
 
-def write_multiqc(qc_json: Path, qc_table: Path, folder: Path) -> None:
+def write_multiqc(qc_json: Path, qc_table: Path, verdicts: Path, folder: Path) -> None:
     """Write what MultiQC reads of one sample.
 
     Parameters
     ----------
     qc_json, qc_table
         The sample's ``qc.json`` and ``qc.parquet``.
+    verdicts
+        ``samples.tsv`` of the run.
     folder
         Where ``qc_general_mqc.json``, ``qc_table_mqc.json`` and ``qc_losses_mqc.json`` go.
     """
     qc = read_json(qc_json)
+    judged = read_table(verdicts).set_index("sample").loc[qc["sample"]]
+    qc |= judged[["verdict", "verdict_reason"]].to_dict()
     for name, content in sections(qc, read_table(qc_table)).items():
         _write(content, folder / f"qc_{name}_mqc.json")
 

@@ -1,7 +1,7 @@
 """What came in with one sample, what was lost, why, and which lineages lost most?
 
 :func:`build_sample_page` turns a sample's ``qc.json`` and ``qc.parquet`` into its ``qc.html``;
-every number on the page comes from those two files.
+every number on the page comes from those two files and the sample's row of ``samples.tsv``.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from emhniche.io import read_json, read_table, write_text
-from emhniche.report import sample_figures, words
+from emhniche.report import sample_checks, sample_figures, words
 from emhniche.report.render import Picture, picture, render
 
 SHEET_WORDS = {
@@ -46,6 +46,7 @@ def build_sample_page(
     qc_table: Path,
     output: Path,
     *,
+    verdicts: Path,
     sheet: Mapping[str, object],
     settings: Mapping,
     simulated: bool = False,
@@ -58,6 +59,8 @@ def build_sample_page(
         The sample's ``qc.json`` and ``qc.parquet``.
     output
         Where ``qc.html`` goes.
+    verdicts
+        ``samples.tsv`` of the run.
     sheet
         The sample's row of the sample sheet.
     settings
@@ -66,6 +69,8 @@ def build_sample_page(
         Whether the counts were simulated, which the page then says first.
     """
     qc = read_json(qc_json)
+    judged = read_table(verdicts).set_index("sample").loc[qc["sample"]].to_dict()
+    qc |= {key: judged[key] for key in ("verdict", "verdict_reason")}
     table = sample_figures.with_fate(read_table(qc_table))
     reasons = words.order(qc["removed"], list(words.REASON_WORDS))
     page = render(
@@ -77,12 +82,17 @@ def build_sample_page(
             "planted_link": "../../report/planted.html",
             "qc": qc,
             "summary": summarise(qc),
+            "use": sample_checks.describe_use(judged),
+            "sex": sample_checks.describe_sex(judged),
+            "twin": sample_checks.describe_twin(judged),
+            "states": sample_checks.describe_states(qc),
+            "state_rows": sample_checks.state_rows(qc),
             "facts": sheet_facts(sheet),
             "came_in": _came_in(qc, table),
             "pictures": _pictures(qc, table),
             "reasons": reasons,
             "losses": sorted(qc["lineages"], key=lambda row: (-row["n_in"], row["lineage"])),
-            "doublets": describe_doublets(qc),
+            "doublets": sample_checks.describe_doublets(qc),
             "ambient": _ambient_rows(qc),
             "ambient_text": describe_ambient(qc, table),
             "thresholds": _threshold_rows(qc["thresholds"]),
@@ -179,20 +189,6 @@ def sheet_facts(sheet: Mapping[str, object]) -> list[tuple[str, str]]:
     return facts
 
 
-def describe_doublets(qc: Mapping) -> str:
-    """Say how doublets were looked for in a sample, and what came of it."""
-    found = qc["doublets"]
-    if found["status"] == "not_run":
-        return words.sentence(f"Not searched for: {found['reason']}")
-    if found["status"] == "no_threshold":
-        return words.sentence(f"Scored, but none called: {found['reason']}")
-    usable = qc["n_kept"] + found["n_called"]
-    return (
-        f"{words.plural(found['n_called'], 'barcode')} of {words.number(usable)} "
-        f"({words.percent(found['n_called'], usable)}) were called doublets and removed."
-    )
-
-
 def describe_ambient(qc: Mapping, table: pd.DataFrame) -> str:
     """Say how much ambient RNA a sample holds, or why nobody can tell.
 
@@ -274,8 +270,9 @@ def _pictures(qc: Mapping, table: pd.DataFrame) -> dict[str, Picture]:
         "doublets": picture(
             "doublets",
             doublet_plot,
-            caption="Doublet scores (Scrublet): how many simulated pairs of cells lie near a "
-            "barcode.",
+            caption="Doublet scores of the usable barcodes, by "
+            f"{sample_checks.METHOD_WORDS[qc['doublets']['method']]}: 1 is most like two cells in "
+            "one droplet.",
         ),
     }
 

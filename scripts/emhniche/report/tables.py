@@ -19,6 +19,10 @@ CONTRAST = ("contrast", "cell_type", "units_test", "units_reference", "effect", 
 GATE = ("lineage", "tissue", "dataset", "signature")
 
 TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "libraries": (
+        "samples.tsv",
+        ("sample", "verdict", "verdict_reason", "kept", "sex_observed", "duplicate_of"),
+    ),
     "metrics": ("integration/metrics.tsv", ("method", "metric", "value", "floor", "ceiling")),
     "clusters": ("cluster/clusters.parquet", (CELL_ID, "cluster")),
     "umap": ("cluster/umap.parquet", (CELL_ID, "umap_1", "umap_2")),
@@ -168,7 +172,8 @@ class RunTables:
     registry
         Rows of the dataset registry.
     qc
-        Sample -> its ``qc.json``.
+        Sample -> its ``qc.json``, with the run's verdict on it (``samples.tsv``) in place of that
+        on the library by itself, and ``kept``.
     cells
         ``obs`` of ``cells.h5ad``, one row a kept cell, indexed by cell_id.
     history
@@ -219,16 +224,27 @@ def read_run(
     """
     root = Path(root)
     history = root / "integration" / config["integrate"]["primary"] / "history.tsv"
+    tables = {name: _checked(root / path, columns) for name, (path, columns) in TABLES.items()}
     return RunTables(
         root=root,
         config=config,
         samples=samples,
         registry=registry,
-        qc={sample: read_json(root / "samples" / sample / "qc.json") for sample in samples.index},
+        qc=_judged(root, samples.index, tables["libraries"]),
         cells=read_obs(root / "cells.h5ad"),
         history=read_table(history) if history.exists() else pd.DataFrame(),
-        tables={name: _checked(root / path, columns) for name, (path, columns) in TABLES.items()},
+        tables=tables,
     )
+
+
+def _judged(root: Path, samples: pd.Index, libraries: pd.DataFrame) -> dict[str, dict]:
+    """Return what quality control found of each sample, with the run's verdict on it."""
+    table = libraries.set_index("sample")[["verdict", "verdict_reason", "kept"]]
+    table["verdict_reason"] = table["verdict_reason"].fillna("")
+    return {
+        sample: read_json(root / "samples" / sample / "qc.json") | table.loc[sample].to_dict()
+        for sample in samples
+    }
 
 
 def read_obs(path: Path) -> pd.DataFrame:

@@ -1,0 +1,107 @@
+"""Is each library good enough to be part of the run, and is it what the sheet says it is?
+
+:func:`judge_libraries` puts together what each library shows by itself (its ``qc.json``) and what
+only all of them show: sex against the sheet and the donor's other libraries, and libraries entered
+twice. A library that fails is kept out of what follows unless the sheet says otherwise.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from emhniche.duplicates import tell_duplicate
+from emhniche.errors import InputError
+from emhniche.sex_genes import judge_sex
+from emhniche.verdict_limits import MEASURES, worst
+
+COLUMNS = [
+    "sample",
+    "verdict",
+    "verdict_reason",
+    "kept",
+    "keep_failed",
+    "n_in",
+    "n_kept",
+    *MEASURES,
+    "sex",
+    "sex_observed",
+    "sex_status",
+    "female_counts",
+    "male_counts",
+    "duplicate_of",
+    "same_cells",
+]
+"""Columns of ``samples.tsv``."""
+
+
+def judge_libraries(
+    summaries: Mapping[str, Mapping], sheet: pd.DataFrame, duplicates: pd.DataFrame
+) -> pd.DataFrame:
+    """Give every library of the run its verdict.
+
+    Parameters
+    ----------
+    summaries
+        Sample -> its ``qc.json``, in the order of the sheet.
+    sheet
+        Sample sheet, indexed by sample: ``sex``, ``donor``, ``keep_failed``.
+    duplicates
+        From :func:`emhniche.duplicates.find_duplicates`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a sample, :data:`COLUMNS`: ``verdict``, ``verdict_reason``, ``kept`` (whether the
+        sample is part of what follows), the measures, and what sex genes and duplicates show.
+
+    Raises
+    ------
+    InputError
+        When no sample is left.
+    """
+    names = list(summaries)
+    table = sheet.loc[names, ["sex", "donor", "keep_failed"]].copy()
+    table["observed"] = [summaries[name]["sex_genes"]["observed"] for name in names]
+    sexes = judge_sex(table)
+    rows = []
+    for name in names:
+        summary, sex = summaries[name], sexes.loc[name]
+        twice = duplicates[duplicates["sample"] == name]
+        found = [(str(level), str(text)) for level, text in summary["found"]]
+        if sex["level"] != "pass":
+            found.append((sex["level"], sex["text"]))
+        found += [(row["level"], tell_duplicate(row)) for _, row in twice.iterrows()]
+        verdict, reason = worst(found)
+        kept = verdict != "fail" or table.at[name, "keep_failed"] == "yes"
+        rows.append(
+            {
+                "sample": name,
+                "verdict": verdict,
+                "verdict_reason": reason,
+                "kept": bool(kept and summary["n_kept"]),
+                "keep_failed": table.at[name, "keep_failed"],
+                "n_in": summary["n_in"],
+                "n_kept": summary["n_kept"],
+                **{key: summary["measures"][key] for key in MEASURES},
+                "sex": table.at[name, "sex"],
+                "sex_observed": table.at[name, "observed"],
+                "sex_status": sex["sex_status"],
+                "female_counts": summary["sex_genes"]["female"],
+                "male_counts": summary["sex_genes"]["male"],
+                "duplicate_of": "; ".join(twice.loc[twice["level"] == "fail", "other"]),
+                "same_cells": int(twice["n_same"].max()) if len(twice) else 0,
+            }
+        )
+    judged = pd.DataFrame(rows, columns=COLUMNS)
+    if not judged["kept"].any():
+        reasons = "; ".join(_reasons(judged))
+        raise InputError(
+            f"samples: none is left after quality control: {reasons}; change qc.verdict in the "
+            "config, or set keep_failed to yes in the sample sheet"
+        )
+    return judged
+
+
+def _reasons(judged: pd.DataFrame) -> Iterator[str]:
+    for row in judged.itertuples():
+        yield f"{row.sample} ({row.verdict_reason})"
