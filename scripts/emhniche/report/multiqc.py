@@ -74,7 +74,8 @@ def write_multiqc(qc_json: Path, qc_table: Path, verdicts: Path, folder: Path) -
     """
     qc = read_json(qc_json)
     judged = read_table(verdicts).set_index("sample").loc[qc["sample"]]
-    qc |= judged[["verdict", "verdict_reason"]].to_dict()
+    reason = "" if words.is_missing(judged["verdict_reason"]) else judged["verdict_reason"]
+    qc |= {"verdict": judged["verdict"], "verdict_reason": reason}
     for name, content in sections(qc, read_table(qc_table)).items():
         _write(content, folder / f"qc_{name}_mqc.json")
 
