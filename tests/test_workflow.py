@@ -155,6 +155,9 @@ def test_a_changed_setting_reruns_only_what_hangs_on_it(
     assert not jobs & untouched
 
 
+STAGES = {"ingest", "qc", "merge", "cluster", "score", "niche", "atlas", "report", "crate"}
+
+
 def copied(project, folder):
     """Copy what a user has before the first run."""
     names = ["samples.tsv", "config.yaml", *(path.name for path in project.glob("*.tsv.gz"))]
@@ -188,7 +191,7 @@ def test_a_copied_project_goes_on_elsewhere(finished, tmp_path):
     assert "Nothing to be done" in moved.stdout + moved.stderr
     shutil.rmtree(results / "report")
     moved = snakemake(tmp_path / "project", "-n", "--cores", "1")
-    assert planned(moved) == {"report", "crate", "all", "total"}
+    assert planned(moved) & STAGES == {"report", "crate"}
 
 
 def test_a_project_goes_on_with_a_pipeline_that_lies_elsewhere(finished, tmp_path):
@@ -206,7 +209,7 @@ def test_a_project_goes_on_with_a_pipeline_that_lies_elsewhere(finished, tmp_pat
     touched = run_snakemake(tmp_path / "project", "--snakefile", *there, "--touch")
     assert touched.returncode == 0, touched.stderr[-3000:]
     moved = run_snakemake(tmp_path / "project", "--snakefile", *there, "-n")
-    assert planned(moved) == {"report", "crate", "all", "total"}
+    assert planned(moved) & STAGES == {"report", "crate"}
     assert tables(results) == before
 
 
