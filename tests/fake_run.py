@@ -137,6 +137,7 @@ def qc_summary(sample: str, table: pd.DataFrame) -> dict:
         "verdict": "warn" if sample == EVIL_SAMPLE else "pass",
         "verdict_reason": f"erythroid lost & {SCRIPT}" if sample == EVIL_SAMPLE else "",
         "n_in": len(table),
+        "n_empty": 0,
         "n_kept": int(table["keep"].sum()),
         "removed": removed,
         "thresholds": [

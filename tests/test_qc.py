@@ -1,9 +1,13 @@
 import json
 
+import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import sparse
 
 from emhniche import io
+from emhniche.ambient import soup_profile
 from emhniche.qc import COLUMNS, ambient_by_lineage, qc_sample
 from emhniche.qc_metrics import barcode_metrics
 from emhniche.resources import load_signatures
@@ -117,6 +121,32 @@ def test_estimated_contamination_follows_the_planted_share():
         estimated.append(np.median(found))
     assert np.corrcoef(planted, estimated)[0, 1] > 0.97
     assert np.abs(np.subtract(planted, estimated)).max() < 0.05
+
+
+def with_empty_droplets(cells, made_by, n=1500):
+    """Add droplets of 10 to 90 counts that hold the RNA of one lineage only."""
+    rng = np.random.default_rng(1)
+    own = cells.X[(cells.obs["truth"] == made_by).to_numpy()].sum(axis=0)
+    share = np.asarray(own, dtype=float).ravel() / own.sum()
+    drops = np.array([rng.multinomial(size, share) for size in rng.integers(10, 90, n)])
+    both = sparse.vstack([cells.X, sparse.csr_matrix(drops, dtype=np.float32)]).tocsr()
+    names = [*cells.obs_names, *(f"empty{number}" for number in range(n))]
+    return ad.AnnData(both, obs=pd.DataFrame(index=names), var=cells.var), share
+
+
+def test_empty_droplets_are_the_soup_where_the_file_holds_them():
+    cells = library(MIX)
+    raw, share = with_empty_droplets(cells, "neutrophil")
+    profile, n_empty = soup_profile(raw.X, raw.var_names)
+    assert n_empty == 1500
+    assert np.corrcoef(profile, share)[0, 1] > 0.98
+    average, none = soup_profile(cells.X, cells.var_names)
+    assert none == 0
+    assert np.corrcoef(average, share)[0, 1] < 0.9
+    table, summary = run(raw)
+    assert not table["keep"][table["barcode"].str.startswith("empty")].any()
+    assert summary["verdict"] == "warn"
+    assert "cells were not called: 1500 barcodes hold fewer than 100" in summary["verdict_reason"]
 
 
 def test_nothing_is_flagged_as_ambient_where_there_is_none():

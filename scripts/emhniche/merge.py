@@ -18,6 +18,7 @@ import scanpy as sc
 from anndata.io import read_elem, sparse_dataset, write_elem
 from scipy import sparse
 
+from emhniche.ambient import soup_profile
 from emhniche.errors import InputError
 from emhniche.io import CELL_ID, as_counts, atomic_path, read_h5ad, read_table
 from emhniche.resources import check_panel_measured
@@ -259,8 +260,7 @@ def _append_samples(
     for part in parts:
         counts = read_h5ad(part.counts)
         qc = read_table(part.qc).set_index("barcode")
-        total = np.asarray(counts.X.sum(axis=0)).ravel()
-        profile = pd.Series(total / total.sum(), index=counts.var_names)
+        profile, _ = soup_profile(counts.X, counts.var_names)
         ambient[part.sample] = profile.reindex(genes).fillna(0.0).astype(np.float32)
         keep = qc["keep"].to_numpy()
         block = _with_genes(as_counts(counts.X[keep]), counts.var_names, genes)

@@ -13,7 +13,7 @@ import pandas as pd
 import scanpy as sc
 from scipy import sparse
 
-from emhniche.ambient import explained_by_ambient
+from emhniche.ambient import EMPTY_BELOW, explained_by_ambient, soup_profile
 from emhniche.doublets import Doublets, find_doublets
 from emhniche.duplicates import fingerprints
 from emhniche.lineage import UNRESOLVED, group_rates, name_groups
@@ -126,7 +126,10 @@ def qc_sample(
     table["keep"] = table["reason"] == ""
     table = table.join(cell_states(counts, signatures, usable, seed=seed))
     table["fingerprint"] = fingerprints(counts)
-    summary = summarise(table, thresholds, found, sample=sample, bounds=bounds, limits=verdict)
+    _, n_empty = soup_profile(counts.X, counts.var_names)
+    summary = summarise(
+        table, thresholds, found, sample=sample, bounds=bounds, limits=verdict, n_empty=n_empty
+    )
     summary["sex_genes"] = count_sex_genes(counts, table["keep"].to_numpy(), species)
     summary["ambient_genes"] = ambient_genes.to_dict("records")
     return table[COLUMNS], summary
@@ -216,7 +219,8 @@ def coarse_lineage(
 def ambient_by_lineage(counts: ad.AnnData, lineage: pd.Series) -> tuple[np.ndarray, pd.DataFrame]:
     """Estimate how much of each lineage's RNA is soup, and which genes the soup brings.
 
-    Without empty droplets the library's own average profile stands in for the soup.
+    Without empty droplets the library's own average profile stands in for the soup
+    (:func:`emhniche.ambient.soup_profile`).
 
     Parameters
     ----------
@@ -241,7 +245,7 @@ def ambient_by_lineage(counts: ad.AnnData, lineage: pd.Series) -> tuple[np.ndarr
         return np.full(len(lineage), np.nan), pd.DataFrame(columns=columns)
     member = sparse.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))))
     pooled = pd.DataFrame((member @ counts.X).toarray(), index=names, columns=counts.var_names)
-    profile = pooled.sum() / pooled.to_numpy().sum()
+    profile, _ = soup_profile(counts.X, counts.var_names)
     judged = explained_by_ambient(pooled.loc[named], profile)
     share = judged.drop_duplicates("group").set_index("group")["contamination"]
     flagged = judged[judged["ambient"]].sort_values(["counts", "gene"], ascending=[False, True])
@@ -263,6 +267,7 @@ def summarise(
     sample: str,
     bounds: dict,
     limits: dict,
+    n_empty: int,
 ) -> dict:
     """Collect what the sample's page says, as plain data.
 
@@ -281,6 +286,8 @@ def summarise(
         the library's mitochondrial share.
     limits
         Of :func:`emhniche.verdict_limits.judge_measures`.
+    n_empty
+        Droplets without a cell, of :func:`emhniche.ambient.soup_profile`.
 
     Returns
     -------
@@ -298,6 +305,11 @@ def summarise(
         for lineage, group in table.groupby("lineage", sort=True)
     ]
     warnings = [text for text in map(_lineage_warning, lineages) if text]
+    if n_empty:
+        warnings.append(
+            f"cells were not called: {n_empty} barcodes hold fewer than {EMPTY_BELOW} counts, and "
+            "droplets of soup with more may pass as cells"
+        )
     measures = _measures(table, bounds)
     judged = judge_measures(measures, limits) + [("warn", text) for text in warnings]
     verdict, reason = worst(judged)
@@ -310,6 +322,7 @@ def summarise(
         "measures": measures,
         "n_in": len(table),
         "n_kept": len(kept),
+        "n_empty": n_empty,
         "removed": _losses(table),
         "thresholds": thresholds.to_dict("records"),
         "lineages": lineages,

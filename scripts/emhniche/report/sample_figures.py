@@ -145,7 +145,8 @@ def doublets(scores: pd.Series, threshold: float | None) -> Figure:
         axis.text(
             threshold,
             0.98,
-            f" called a doublet above {threshold:.2f}",
+            f" called a doublet from {threshold:.2f} ",
+            ha="right" if threshold > scores.max() / 2 else "left",
             transform=axis.get_xaxis_transform(),
             va="top",
             color=REASON_COLOURS["doublet"],

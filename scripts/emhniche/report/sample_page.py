@@ -208,13 +208,22 @@ def describe_ambient(qc: Mapping, table: pd.DataFrame) -> str:
     shares = shares.sort_values(ascending=False, kind="stable")
     parts = [f"{words.percent(share)} of {words.name(x)} counts" for x, share in shares.items()]
     genes = qc["ambient_genes"]
-    text = f"RNA of broken cells in the suspension is estimated to make up {words.join(parts)}."
+    text = (
+        f"RNA of broken cells in the suspension is estimated to make up {words.join(parts)}. "
+        f"Its profile is that of {_soup(qc['n_empty'])}."
+    )
     if not genes:
         return f"{text} No gene is explained by it."
     return (
         f"{text} {words.plural(len(genes), 'pair')} of gene and lineage may be explained by it, "
         "most counts first; a marker or finding that rests on one is marked in the report."
     )
+
+
+def _soup(n_empty: int) -> str:
+    if n_empty:
+        return f"{words.number(n_empty)} droplets without a cell"
+    return "the whole library, as the file holds no droplets without a cell"
 
 
 def _verdict(qc: Mapping) -> str:
