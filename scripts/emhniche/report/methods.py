@@ -15,8 +15,6 @@ from emhniche.report.references import REFERENCES
 from emhniche.report.sample_checks import call_sentence
 from emhniche.response import N_RANDOM
 
-"""Key -> how the work is cited, and its DOI."""
-
 CELL_ESTIMATE = {
     "fdr": ("target-decoy over reference donors", "target_decoy"),
     "power": (

@@ -101,4 +101,4 @@ REFERENCES = {
         "10.1214/22-AOS2244",
     ),
 }
-"""Key of a source -> its citation and DOI."""
+"""Key -> how the work is cited, and its DOI."""
