@@ -28,6 +28,9 @@ OFFLINE = [
 ]
 """Switches that leave Chromium nobody to talk to."""
 
+PATIENCE = 180_000
+"""Milliseconds that a busy machine may take for one step."""
+
 WIDTHS = (1440, 768, 390)
 """Widths that every page must fit, in pixels: a desk, a tablet, a telephone."""
 
@@ -102,6 +105,7 @@ def opened(
         accept_downloads=True,
         permissions=["clipboard-read", "clipboard-write"],
     )
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     if print_media:
         page.emulate_media(media="print")

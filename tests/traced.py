@@ -257,7 +257,7 @@ def rules(run: Tables) -> Iterator[tuple[str, Callable]]:
         rf"({N}) cells? of ({N}) samples? from ({N}) datasets? are in this report, of ({N}) .*",
         (came_in),
     )
-    yield rf"({N}) of ({N}) samples? (failed|carr)[a-z ]+(?:: (.*))?\.", verdicts
+    yield rf"({N}) of ({N}) samples? (failed|carr)[a-z, ]+(?:: (.*))?\.", verdicts
     yield rf"({N}) of ({N}) barcodes? were kept as cells \((\S+ %)\) in ({N}) samples?\.", kept
     yield r"Quality control cost most in (.*)\.", cost
     yield (
