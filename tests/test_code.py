@@ -1,11 +1,12 @@
 """A rule is run again when code that it uses has changed, and not for a comment."""
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
-from emhniche.code import code_digest
+from emhniche.code import code_digest, put_first
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = {
@@ -77,3 +78,12 @@ def test_every_rule_carries_the_digest_of_its_script():
         script = re.search(r'scripts/(\w+)\.py"', block).group(1)
         wanted = f'code=lambda wildcards: code_digest("{script}"),'
         assert wanted in block, f"{file}.smk: rule {name}"
+
+
+def test_jobs_look_for_the_package_in_one_folder_first(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["/other", "/mine", ""]))
+    put_first("/mine")
+    assert os.environ["PYTHONPATH"] == os.pathsep.join(["/mine", "/other"])
+    monkeypatch.delenv("PYTHONPATH")
+    put_first("/mine")
+    assert os.environ["PYTHONPATH"] == "/mine"
