@@ -83,7 +83,10 @@ class Tables:
 
     def __post_init__(self) -> None:
         paths = sorted(self.root.glob("samples/*/qc.json"))
-        self.qc = {one["sample"]: one for one in map(json.loads, (p.read_text() for p in paths))}
+        own = {one["sample"]: one for one in map(json.loads, (p.read_text() for p in paths))}
+        judged = self.read("samples.tsv").set_index("sample")[["verdict", "verdict_reason", "kept"]]
+        self.qc = {sample: one | judged.loc[sample].to_dict() for sample, one in own.items()}
+        self.used = {sample: one for sample, one in self.qc.items() if one["kept"]}
         self.contrast = {title: name for name, title in self.titles.items()}
 
     def read(self, path: str) -> pd.DataFrame:

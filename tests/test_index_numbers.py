@@ -4,18 +4,30 @@ from pathlib import Path
 
 import pytest
 
+from emhniche.io import write_table
 from emhniche.report.tables import contrast_titles, read_run
-from fake_run import CONFIG, build_pages, make_run, registry, sample_sheet, write_provenance
+from fake_run import (
+    CONFIG,
+    build_pages,
+    libraries,
+    make_run,
+    registry,
+    sample_sheet,
+    write_provenance,
+)
 from stated import Tables, close, glance, percent, sentences
 from traced import expected_glance, numbers_off_by_one, untraced
 
 
-@pytest.fixture(scope="module", params=["called", "refused", "nothing testable"])
+@pytest.fixture(scope="module", params=["called", "refused", "nothing testable", "failed"])
 def told(request, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tables, list[str]]:
     """The tables of a made-up run, and what its index says."""
     root: Path = tmp_path_factory.mktemp("run")
     testable = request.param != "nothing testable"
-    make_run(root, testable=testable, myeloid=request.param if testable else "none")
+    myeloid = {"nothing testable": "none", "failed": "called"}.get(request.param, request.param)
+    make_run(root, testable=testable, myeloid=myeloid)
+    if request.param == "failed":
+        write_table(libraries(root, s1="too few cells, 3 of 20"), root / "samples.tsv")
     write_provenance(root)
     build_pages(root, [])
     run = read_run(root, config=CONFIG, samples=sample_sheet(), registry=registry())

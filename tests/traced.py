@@ -22,7 +22,7 @@ def expected_glance(run: Tables) -> list[str]:
     """Compute the numbers at the head of an index from the files."""
     verdict = pd.Series([one["verdict"] for one in run.qc.values()]).value_counts()
     tally = [f"{verdict[key]} {words.VERDICTS[key]}" for key in words.VERDICTS if key in verdict]
-    n_kept, n_in = (sum(one[key] for one in run.qc.values()) for key in ("n_kept", "n_in"))
+    n_kept, n_in = sizes(run)
     lineage = run.read("annotate/annotation.parquet")["lineage"]
     clusters = run.read("cluster/clusters.parquet")["cluster"].nunique()
     verdicts = run.read("niche/design.tsv")["verdict"]
@@ -45,21 +45,37 @@ def expected_glance(run: Tables) -> list[str]:
     ]
 
 
+def sizes(run: Tables) -> tuple[int, int]:
+    """Count the cells of the samples that are in the run, and the barcodes of all samples."""
+    kept = sum(one["n_kept"] for one in run.used.values())
+    return kept, sum(one["n_in"] for one in run.qc.values())
+
+
 def came_in(run: Tables, cells, samples, datasets, barcodes) -> bool:
-    kept = sum(one["n_kept"] for one in run.qc.values())
-    total = sum(one["n_in"] for one in run.qc.values())
-    sets = run.read("score/null.tsv")["dataset"].nunique()
+    kept, total = sizes(run)
+    used = run.cells["sample"].astype(str).isin(run.used)
+    sets = run.cells.loc[used, "dataset"].nunique()
     return (
         close(cells, kept)
-        and close(samples, len(run.qc))
+        and close(samples, len(run.used))
         and close(barcodes, total)
         and close(datasets, sets)
     )
 
 
-def verdicts(run: Tables, n, total, said, named) -> bool:
-    wanted = "fail" if said.startswith("failed") else "warn"
-    hit = sorted(s for s, one in run.qc.items() if one["verdict"] == wanted)
+def warned(run: Tables, n, total, named) -> bool:
+    return verdict(run, "warn", True, n, total, named)
+
+
+def failed(run: Tables, n, total, outcome, named) -> bool:
+    told = re.findall(r"(\S+) \((.*?)\)(?:, | and |$)", named)
+    return verdict(run, "fail", outcome == "but", n, total, named) and all(
+        run.qc[sample]["verdict_reason"] == reason for sample, reason in told
+    )
+
+
+def verdict(run: Tables, wanted, kept, n, total, named) -> bool:
+    hit = [s for s, one in run.qc.items() if one["verdict"] == wanted and one["kept"] == kept]
     return (
         close(n, len(hit))
         and close(total, len(run.qc))
@@ -68,8 +84,7 @@ def verdicts(run: Tables, n, total, said, named) -> bool:
 
 
 def kept(run: Tables, n, total, share, samples) -> bool:
-    n_kept = sum(one["n_kept"] for one in run.qc.values())
-    n_in = sum(one["n_in"] for one in run.qc.values())
+    n_kept, n_in = sizes(run)
     return (
         close(n, n_kept)
         and close(total, n_in)
@@ -257,7 +272,8 @@ def rules(run: Tables) -> Iterator[tuple[str, Callable]]:
         rf"({N}) cells? of ({N}) samples? from ({N}) datasets? are in this report, of ({N}) .*",
         (came_in),
     )
-    yield rf"({N}) of ({N}) samples? (failed|carr)[a-z, ]+(?:: (.*))?\.", verdicts
+    yield rf"({N}) of ({N}) samples? carr(?:y|ies) a warning(?:: (.*))?\.", warned
+    yield rf"({N}) of ({N}) samples? failed quality control (and|but) [a-z, ]+: (.*)\.", failed
     yield rf"({N}) of ({N}) barcodes? were kept as cells \((\S+ %)\) in ({N}) samples?\.", kept
     yield r"Quality control cost most in (.*)\.", cost
     yield (

@@ -25,7 +25,7 @@ def glance(run: RunTables) -> list[tuple[str, str, str]]:
         for key, word in words.VERDICTS.items()
         if key in verdicts
     ]
-    kept = sum(qc["n_kept"] for qc in run.qc.values())
+    kept = sum(qc["n_kept"] for qc in run.qc.values() if qc["kept"])
     total = sum(qc["n_in"] for qc in run.qc.values())
     named = set(run["annotation"]["lineage"]) - {"unresolved"}
     clusters = words.plural(run["clusters"]["cluster"].nunique(), "cluster")
