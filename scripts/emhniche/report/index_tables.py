@@ -19,7 +19,6 @@ N_MARKERS = 6
 def sample_table(run: RunTables) -> PageTable:
     """Return one row a sample: its verdict, its sheet and what was kept."""
     rows = []
-    libraries = run["libraries"].set_index("sample")
     for sample, sheet in run.samples.iterrows():
         qc = run.qc[sample]
         rows.append(
@@ -28,7 +27,6 @@ def sample_table(run: RunTables) -> PageTable:
                 "verdict": qc["verdict"],
                 "used": "yes" if qc["kept"] else "kept out",
                 "why": qc["verdict_reason"],
-                "sex_observed": libraries.at[sample, "sex_observed"],
                 "sex": sheet.get("sex"),
                 **{key: sheet.get(key) for key in ("dataset", "tissue", "condition", "chemistry")},
                 "donor": sheet["donor"] if sheet["donor_known"] else "unknown",
@@ -41,10 +39,11 @@ def sample_table(run: RunTables) -> PageTable:
                 "pct_mito": qc["medians"].get("pct_mito"),
             }
         )
+    failed = (run["libraries"]["verdict"] == "fail").any()
     columns = [
         Column("sample", "Sample", "sample"),
         Column("verdict", "Verdict", "verdict"),
-        Column("used", "In the run", "text"),
+        *([Column("used", "In the run", "text")] if failed else []),
         Column("n_in", "Barcodes", "count"),
         Column("n_kept", "Kept", "count"),
         Column("share", "Kept %", "percent"),
@@ -58,7 +57,6 @@ def sample_table(run: RunTables) -> PageTable:
         Column("chemistry", "Chemistry", "text"),
         Column("dataset", "Dataset", "text"),
         Column("sex", "Sex", "text"),
-        Column("sex_observed", "Sex seen", "text"),
         Column("why", "Reason of the verdict", "prose"),
     ]
     return page_table(
