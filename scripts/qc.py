@@ -18,6 +18,7 @@ with job_log(snakemake.log[0]):
         species=species,
         chemistry=snakemake.params.chemistry,
         cells_loaded=snakemake.params.cells_loaded,
+        enrichment=snakemake.params.enrichment,
         seed=snakemake.params.seed,
         **snakemake.params.settings,
     )

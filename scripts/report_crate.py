@@ -8,15 +8,17 @@ with job_log(snakemake.log[0]):
     from emhniche import io
     from emhniche.report.crate import write_crate, write_inputs
 
-    root = Path(snakemake.output.crate).parent
+    output = snakemake.output
+    root = Path(output.crate).parent
     write_inputs(
-        Path(snakemake.output.config).parent,
+        Path(output.config).parent,
         snakemake.params.files,
         snakemake.params.config,
         snakemake.params.study,
     )
     write_crate(
         root,
+        given=map(Path, [output.config, *output.study, *output.files]),
         results=map(Path, snakemake.input.results),
         title=snakemake.params.config["report"]["title"],
         provenance=io.read_json(snakemake.input.provenance),

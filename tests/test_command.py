@@ -66,7 +66,7 @@ def test_a_new_project_is_good_once_its_files_are_there(begun, capsys):
 
 
 def test_nothing_is_overwritten(begun, capsys):
-    edit("config.yaml", "run: mine", "run: changed")
+    edit("config.yaml", 'run: "mine"', "run: changed")
     Path("samples.tsv").unlink()
     assert emhniche("init", ".") == 1
     assert "config.yaml: is there already" in capsys.readouterr().err

@@ -71,13 +71,16 @@ def test_two_tables_of_one_name_stay_apart(project):
 
 def test_the_crate_names_every_file_with_its_sum_and_what_made_it(tmp_path):
     (tmp_path / "inputs").mkdir()
-    (tmp_path / "inputs" / "config.yaml").write_text("run: test\n")
+    given = tmp_path / "inputs" / "config.yaml"
+    given.write_text("run: test\n")
+    # what an earlier run or another program left there is not what this run was given
+    (tmp_path / "inputs" / "old.tsv").write_text("x")
+    (tmp_path / "inputs" / ".ipynb_checkpoints").mkdir()
+    told = {"title": "A µ title", "provenance": PROVENANCE, "packages": ["numpy"]}
     (tmp_path / "niche").mkdir()
     found = tmp_path / "niche" / "contrasts.tsv"
     found.write_text("gene\n<b>Kitl</b>\n")
-    write_crate(
-        tmp_path, results=[found], title="A µ title", provenance=PROVENANCE, packages=["numpy"]
-    )
+    write_crate(tmp_path, given=[given], results=[found], **told)
     crate = ROCrate(tmp_path)
     table = crate.dereference("niche/contrasts.tsv")
     assert table["sha256"] == checksum(found)
@@ -92,7 +95,5 @@ def test_the_crate_names_every_file_with_its_sum_and_what_made_it(tmp_path):
     used = {one["name"]: one["softwareVersion"] for one in software["softwareRequirements"]}
     assert used == {"python": "3.12.1", "numpy": "2.0.0"}
     before = (tmp_path / "ro-crate-metadata.json").read_bytes()
-    write_crate(
-        tmp_path, results=[found], title="A µ title", provenance=PROVENANCE, packages=["numpy"]
-    )
+    write_crate(tmp_path, given=[given], results=[found], **told)
     assert (tmp_path / "ro-crate-metadata.json").read_bytes() == before

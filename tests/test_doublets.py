@@ -8,7 +8,7 @@ from emhniche.doublets import different_share, find_doublets
 from emhniche.loading import MAX_RATE, expected_rate, loaded_for
 from planted import library
 
-SETTINGS = {"method": "boosted", "min_cells": 500, "fallback_rate": 0.08, "seed": 0}
+SETTINGS = {"method": "scrublet", "min_cells": 500, "fallback_rate": 0.08, "seed": 0}
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,8 @@ def with_doublets():
 
 
 def find(counts, lineage, **changes):
-    given = {"chemistry": "inDrops", "cells_loaded": "", **SETTINGS, **changes}
+    library = {"chemistry": "inDrops", "cells_loaded": "", "enrichment": "none"}
+    given = {**library, **SETTINGS, **changes}
     return find_doublets(counts, np.ones(counts.n_obs, bool), lineage, **given)
 
 
@@ -71,9 +72,37 @@ def test_the_expected_rate_follows_the_loading_of_a_10x_chip():
     assert expected_rate("10x", str(loaded_for(0.06)), 1, 0.05)[0] == pytest.approx(0.06)
 
 
+def test_cells_of_a_sorted_library_are_scored_and_none_is_called(with_doublets):
+    counts, lineage, truth = with_doublets
+    found = find(counts, lineage, enrichment="Lin- Kit+")
+    assert found.status == "scored"
+    assert roc_auc_score(truth, found.scores) > 0.9
+    assert not found.called.any()
+    assert "sorted by Lin- Kit+" in found.reason
+
+
+def test_progenitors_on_their_way_to_a_lineage_are_not_called():
+    """Cells halfway between HSPC and erythroid cells, of the depth of one cell; no doublets."""
+    cells = library({"T": 300, "erythroid": 300, "B": 200}, seed=8)
+    truth = np.char.replace(cells.obs["truth"].to_numpy(dtype=str), "T", "HSPC")
+    rng = np.random.default_rng(0)
+    one, other = (rng.choice(np.flatnonzero(truth == name), 60) for name in ("HSPC", "erythroid"))
+    both = (cells.X[one] + cells.X[other]).tocsr()
+    both.data = rng.binomial(both.data.astype(int), 0.5).astype(np.float32)
+    both.eliminate_zeros()
+    counts = ad.AnnData(sparse.vstack([cells.X, both]).tocsr())
+    found = find(counts, np.append(truth, np.repeat(["HSPC", "erythroid"], 30)))
+    assert found.called[-60:].mean() < 0.05
+    assert found.called.mean() < 0.03
+
+
 def test_pairs_of_one_lineage_cannot_be_found():
     assert different_share(np.array(["B", "B", "T", "T", "unresolved"])) == 0.5
     assert different_share(np.array(["B", "B", "unresolved"])) == 0
+    # cells pass from one to the other, so a pair of them is no more than a cell between
+    assert different_share(np.array(["HSPC", "erythroid"])) == 0
+    assert different_share(np.array(["DC", "monocyte_macrophage"])) == 0
+    assert different_share(np.array(["HSPC", "B", "T", "T"])) == pytest.approx(4 / 16)
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ def run(cells, **changes):
         species="mouse",
         chemistry="10x 3' v3",
         cells_loaded="",
+        enrichment="none",
         **(SETTINGS | changes),
     )
 

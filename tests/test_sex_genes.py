@@ -69,6 +69,21 @@ def test_two_libraries_of_one_donor_that_disagree_both_fail():
     assert "b, a library of the same donor" in table.at["a", "text"]
 
 
+def test_what_the_sheet_says_of_a_donor_holds_for_all_its_libraries():
+    """One swapped library does not take the donor's good ones along."""
+    table = judged(
+        ("a", "female", "m1", "female"), ("b", "female", "m1", "female"), ("c", "", "m1", "male")
+    )
+    assert table["level"].tolist() == ["pass", "pass", "fail"]
+    assert table.at["c", "sex_status"] == "contradicts"
+
+
+def test_a_pool_may_show_either_sex_in_its_libraries():
+    table = judged(("a", "mixed", "pool", "female"), ("b", "mixed", "pool", "male"))
+    assert table["sex_status"].tolist() == ["one_sex", "one_sex"]
+    assert table["level"].tolist() == ["warn", "warn"]
+
+
 def test_both_sexes_where_one_is_expected_is_a_warning():
     table = judged(("a", "male", "m1", "mixed"), ("b", "mixed", "m2", "mixed"), ("c", "", "m3", ""))
     assert table["level"].tolist() == ["warn", "pass", "pass"]

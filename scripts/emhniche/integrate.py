@@ -258,6 +258,8 @@ def run_harmony(
         batch_key,
         theta=theta,
         max_iter_harmony=max_iterations,
+        # the package's own rule, which ends at none in a run of few cells
+        nclust=max(1, min(100, round(genes.n_obs / 30))),
         random_state=seed,
         ncores=threads,
         verbose=False,

@@ -84,11 +84,15 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a ``.parquet`` or ``.tsv`` table. In TSV only an empty field is missing."""
+    """Read a ``.parquet`` or ``.tsv`` table. In TSV only an empty field is missing.
+
+    Names of samples are text, also where all of them are numbers.
+    """
     path = Path(path)
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
-    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""])
+    text = {"sample": str}
+    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], dtype=text)
 
 
 def write_h5ad(adata: ad.AnnData, path: str | Path) -> None:

@@ -5,10 +5,15 @@ job that is killed leaves its temporary file. Nothing reads it.
 """
 
 import re
+import time
 from pathlib import Path
 
 TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}(\.[A-Za-z0-9]+)?")
 """Names that :func:`emhniche.io.atomic_path` writes to: ``.<stem>.<8 characters><suffix>``."""
+
+AGE = 24 * 3600
+"""Seconds since the last change after which no job can be at work on a file. Two calls of Snakemake
+may make different files of one run at the same time, and each begins by removing leftovers."""
 
 
 def leftovers(folder: str | Path) -> list[Path]:
@@ -29,19 +34,20 @@ def leftovers(folder: str | Path) -> list[Path]:
 
 
 def remove_leftovers(folder: str | Path) -> int:
-    """Remove the temporary files under a folder.
+    """Remove the temporary files under a folder that nothing has written to for :data:`AGE`.
 
     Parameters
     ----------
     folder
-        Results of a run in which no job is at work.
+        Results of a run.
 
     Returns
     -------
     int
         Number of files removed.
     """
-    found = leftovers(folder)
+    now = time.time()
+    found = [path for path in leftovers(folder) if now - path.stat().st_mtime > AGE]
     for path in found:
         path.unlink(missing_ok=True)
     return len(found)

@@ -53,6 +53,7 @@ def qc_sample(
     species: str,
     chemistry: str,
     cells_loaded: str,
+    enrichment: str,
     n_mads: float,
     min_counts: dict,
     min_genes: dict,
@@ -80,6 +81,8 @@ def qc_sample(
         Library chemistry; sorted plates are not searched for doublets.
     cells_loaded
         Cells loaded on the chip, from the sample sheet; empty where not known.
+    enrichment
+        Gate of the library; in a sorted one doublets are scored and not called.
     n_mads
         Distance of the thresholds from the lineage's median, in scaled MADs.
     min_counts, min_genes, max_pct_mito
@@ -118,6 +121,7 @@ def qc_sample(
         table["lineage"].to_numpy(dtype=str),
         chemistry=chemistry,
         cells_loaded=cells_loaded,
+        enrichment=enrichment,
         seed=seed,
         **doublets,
     )

@@ -106,12 +106,18 @@ def judge_sex(samples: pd.DataFrame) -> pd.DataFrame:
         ``donor_disagrees``, ``not_stated`` or ``not_testable``), ``level`` (``pass``, ``warn``,
         ``fail``) and ``text`` (empty for ``pass``).
     """
+    stated = samples.loc[samples["sex"] != ""].groupby("donor")["sex"].first()
+    # what the sheet says of a donor holds for all of the donor's libraries
+    own = samples["sex"].where(samples["sex"] != "", samples["donor"].map(stated.to_dict()))
+    own = own.where(own.notna(), "")
+    samples = samples.assign(sex=own)
     rows = {}
     for sample, row in samples.iterrows():
         rows[sample] = _against_sheet(row["sex"], row["observed"])
     table = pd.DataFrame(rows, index=["sex_status", "level", "text"]).T
-    right = table["sex_status"] != "contradicts"
-    for _, part in samples[right & samples["observed"].isin(["female", "male"])].groupby("donor"):
+    # a pool may show either sex
+    alone = (table["sex_status"] != "contradicts") & (samples["sex"] != "mixed")
+    for _, part in samples[alone & samples["observed"].isin(["female", "male"])].groupby("donor"):
         if part["observed"].nunique() < 2:
             continue
         for sample, row in part.iterrows():

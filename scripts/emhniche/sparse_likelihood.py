@@ -24,7 +24,7 @@ class _LogProbability(torch.autograd.Function):
         """Return the log-probability of each count."""
         inverse = (theta + mu).add_(EPS).reciprocal_()
         log_zero = ((theta + EPS) * inverse).log_()
-        result = theta * log_zero
+        result = (theta * log_zero).contiguous()
         at = x.reshape(-1).nonzero().squeeze(1)
         counts, mean, own = (part.reshape(-1).index_select(0, at) for part in (x, mu, inverse))
         shape = theta.expand_as(mu).take(at)
@@ -39,8 +39,8 @@ class _LogProbability(torch.autograd.Function):
     def backward(ctx, grad: torch.Tensor) -> tuple[None, torch.Tensor, torch.Tensor]:
         """Return the gradients of mean and inverse dispersion."""
         theta, inverse, log_zero, counts, mean, own, shape, at = ctx.saved_tensors
-        by_mean = -theta * inverse
-        by_shape = log_zero + by_mean
+        by_mean = (-theta * inverse).contiguous()
+        by_shape = (log_zero + by_mean).contiguous()
         by_mean.view(-1).index_add_(0, at, counts / (mean + EPS) - counts * own)
         digamma = torch.digamma(counts + shape) - torch.digamma(shape)
         by_shape.view(-1).index_add_(0, at, digamma - counts * own)

@@ -5,6 +5,7 @@ sheet to fill in. Both come from the schemas in ``workflow/schemas``, so that th
 from what is checked.
 """
 
+import json
 import re
 import textwrap
 from collections.abc import Iterator
@@ -55,9 +56,14 @@ def start_project(folder: str | Path, root: str | Path) -> list[Path]:
     for path in texts:
         if path.exists():
             raise InputError(f"{path}: is there already; name another folder, or move the file")
-    folder.mkdir(parents=True, exist_ok=True)
-    for path, text in texts.items():
-        path.write_text(text, encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in texts.items():
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"{folder}: {error.strerror}; name a folder that can be made and written to"
+        ) from None
     return list(texts)
 
 
@@ -90,7 +96,7 @@ def render_config(run: str, root: str | Path) -> str:
     ]
     for key, part in schema["properties"].items():
         if key in given:
-            blocks += [*_prose(part["description"]), f"{key}: {given[key]}"]
+            blocks += [*_prose(part["description"]), f"{key}: {json.dumps(given[key])}"]
             if key == "samples":
                 blocks += ["#", "# Its columns:", *_columns(columns)]
             blocks.append("")

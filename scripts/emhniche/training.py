@@ -106,7 +106,8 @@ def train_until_finite(train: Callable[[float], np.ndarray], *, peak_rate: float
         try:
             space = train(rate)
         except ValueError as error:
-            if "nan" not in str(error).lower():
+            # what torch says of a distribution whose parameter is not a number
+            if "invalid values" not in str(error):
                 raise
             space = np.full((1, 1), np.nan)
         if np.isfinite(space).all():
@@ -141,7 +142,8 @@ class OneCyclePlan(TrainingPlan):
             optimizer,
             max_lr=self.lr,
             total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=WARM_UP,
+            # the first phase may not end with the first step, which PyTorch divides by
+            pct_start=WARM_UP + 1e-6,
             div_factor=10,
             final_div_factor=100,
         )

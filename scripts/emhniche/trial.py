@@ -121,6 +121,7 @@ def _qc(folder: Path, run: Run, sample: str, counts: ad.AnnData) -> None:
         species=run.species,
         chemistry=run.samples.at[sample, "chemistry"],
         cells_loaded=run.samples.at[sample, "cells_loaded"],
+        enrichment=run.samples.at[sample, "enrichment"],
         seed=run.config["seed"],
         **run.config["qc"],
     )

@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -20,8 +21,13 @@ def checked_out(repository, ref):
         whole = Path(tempfile.mkdtemp(dir=folder.parent)) / commit
         with tarfile.open(fileobj=io.BytesIO(packed)) as files:
             files.extractall(whole, filter="data")
-        whole.rename(folder)
-        whole.parent.rmdir()
+        try:
+            whole.rename(folder)
+        except OSError:
+            # another call was quicker
+            if not folder.exists():
+                raise
+        shutil.rmtree(whole.parent)
     return folder
 
 

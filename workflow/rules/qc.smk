@@ -34,6 +34,7 @@ rule qc:
         settings=run.config["qc"],
         chemistry=lambda wildcards: run.samples.at[wildcards.sample, "chemistry"],
         cells_loaded=lambda wildcards: run.samples.at[wildcards.sample, "cells_loaded"],
+        enrichment=lambda wildcards: run.samples.at[wildcards.sample, "enrichment"],
         species=run.species,
         seed=run.config["seed"],
     script:

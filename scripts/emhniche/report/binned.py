@@ -5,7 +5,6 @@ Of each square the page holds how many cells lie in it, how many of each categor
 each value: every cell counts, and a reader can ask a square what is in it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,9 @@ import pandas as pd
 
 SIDE = 192
 """Squares along each side of the map: a few pixels each on a screen."""
+
+NOT_GIVEN = 255
+"""Code of a cell without a category."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,12 @@ def composition(bins: Bins, codes: np.ndarray) -> dict[str, np.ndarray]:
     -------
     dict
         ``entries`` (categories found in each square, uint16, n_bins) and, square after square and
-        the most frequent first, ``codes`` (uint8) and ``counts`` (uint32). The counts of a square
-        add up to its cells.
+        the most frequent first, ``codes`` (uint8) and ``counts`` (uint32); :data:`NOT_GIVEN` comes
+        last. The counts of a square add up to its cells.
     """
     keys, counts = np.unique(bins.of_cell * 256 + codes.astype(np.int64), return_counts=True)
     square, code = keys // 256, keys % 256
-    order = np.lexsort((code, -counts, square))
+    order = np.lexsort((code, -counts, code == NOT_GIVEN, square))
     return {
         "entries": np.bincount(square, minlength=len(bins)).astype(np.uint16),
         "codes": code[order].astype(np.uint8),
@@ -92,14 +94,6 @@ def means(bins: Bins, values: np.ndarray) -> np.ndarray:
     total = np.bincount(of_cell, values[known], minlength=size)
     number = np.bincount(of_cell, minlength=size)
     return np.divide(total, number, out=np.full(size, np.nan), where=number > 0)
-
-
-def split(found: dict[str, np.ndarray]) -> Iterator[dict[int, int]]:
-    """Yield what :func:`composition` found as one dict a square: category -> cells."""
-    stops = np.cumsum(found["entries"], dtype=np.int64)
-    for stop, number in zip(stops, found["entries"], strict=True):
-        own = slice(stop - number, stop)
-        yield dict(zip(found["codes"][own].tolist(), found["counts"][own].tolist(), strict=True))
 
 
 def _places(values: np.ndarray) -> np.ndarray:

@@ -62,7 +62,13 @@ def write_inputs(
 
 
 def write_crate(
-    root: Path, *, results: Iterable[Path], title: str, provenance: Mapping, packages: Iterable[str]
+    root: Path,
+    *,
+    given: Iterable[Path],
+    results: Iterable[Path],
+    title: str,
+    provenance: Mapping,
+    packages: Iterable[str],
 ) -> None:
     """Describe a run's folder as an RO-Crate.
 
@@ -70,6 +76,8 @@ def write_crate(
     ----------
     root
         Folder of the run, with ``inputs``; ``ro-crate-metadata.json`` is written there.
+    given
+        Files of ``inputs``; see :func:`write_inputs`.
     results
         Files under `root` that the run made.
     title
@@ -90,7 +98,7 @@ def write_crate(
     crate.license = crate.add(ContextEntity(crate, "#terms", properties=_TERMS_OF_USE))
     profile = {"@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"}
     crate.root_dataset["conformsTo"] = crate.add(ContextEntity(crate, PROFILE, properties=profile))
-    given = [_file(crate, root, path) for path in sorted((root / FOLDER).iterdir())]
+    given = [_file(crate, root, path) for path in sorted(set(given))]
     made = [_file(crate, root, path) for path in sorted(set(results))]
     action = crate.add_action(
         _software(crate, provenance, packages), identifier="#run", object=given, result=made

@@ -22,11 +22,14 @@ from scipy import sparse
 
 from emhniche.io import CELL_ID
 from emhniche.report import figures, words
-from emhniche.report.binned import SIDE, Bins, bin_cells, composition, means
+from emhniche.report.binned import NOT_GIVEN, SIDE, Bins, bin_cells, composition, means
 from emhniche.report.tables import RunTables
 
-NOT_MEASURED = 255
+NOT_MEASURED = NOT_GIVEN
 MAX_CATEGORIES = 250
+OTHERS = "others"
+"""Name of all categories beyond the most frequent ones that a column has colours for."""
+
 MAX_CELLS = 100_000
 """Cells that are drawn one by one; of a larger run the map is divided into squares."""
 
@@ -186,7 +189,11 @@ def _category_columns(frame: pd.DataFrame, bins: Bins | None) -> Iterator[dict]:
             counts = values[values != ""].astype(str).value_counts()
             if counts.empty or (group != "Cells" and len(counts) < 2):
                 continue
-            names = list(counts.index[:MAX_CATEGORIES])
+            if len(counts) > MAX_CATEGORIES:
+                rare = counts.index[MAX_CATEGORIES - 1 :]
+                values = values.astype(str).where(~values.astype(str).isin(rare), OTHERS)
+                counts = values[values != ""].value_counts()
+            names = list(counts.index)
             names = sorted(names, key=int) if all(n.isdecimal() for n in names) else sorted(names)
             codes = pd.Index(names).get_indexer(values.astype(str))
             codes = np.where(codes < 0, NOT_MEASURED, codes).astype(np.uint8)

@@ -239,7 +239,7 @@
 
   const nearest = (across, down) => {
     let best = -1;
-    let distance = 64;
+    let distance = binned ? Math.max(64, square() ** 2 / 2) : 64;
     for (let i = 0; i < marks(); i++) {
       const [a, d] = toScreen(i);
       const apart = (a - across) ** 2 + (d - down) ** 2;
@@ -355,8 +355,8 @@
       if (one.told) await codes(one);
     }
     element("map").closest("figure").classList.add("interactive");
-    listen();
     await show(0);
+    listen();
   };
   start();
 })();
