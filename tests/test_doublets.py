@@ -91,9 +91,14 @@ def test_progenitors_on_their_way_to_a_lineage_are_not_called():
     both.data = rng.binomial(both.data.astype(int), 0.5).astype(np.float32)
     both.eliminate_zeros()
     counts = ad.AnnData(sparse.vstack([cells.X, both]).tocsr())
-    found = find(counts, np.append(truth, np.repeat(["HSPC", "erythroid"], 30)))
+    lineage = np.append(truth, np.repeat(["HSPC", "erythroid"], 30))
+    found = find(counts, lineage, method="boosted")
     assert found.called[-60:].mean() < 0.05
     assert found.called.mean() < 0.03
+    # Scrublet pairs any cells; no more are called than of the pairs that can be told
+    found = find(counts, lineage, method="scrublet")
+    assert found.called.sum() <= found.n_expected
+    assert found.n_expected == round(0.08 * counts.n_obs * different_share(lineage))
 
 
 def test_pairs_of_one_lineage_cannot_be_found():

@@ -29,8 +29,8 @@ ROUNDS = 3
 FOLDS = 5
 
 JOINED = frozenset({("DC", "monocyte_macrophage")})
-"""Lineages that cells pass between, beside HSPC, which every lineage comes from. A cell on its way from
-one to the other looks like both in one droplet, so such pairs are neither simulated nor expected."""
+"""Lineages that cells pass between, beside HSPC, which every lineage comes from. A cell on its way
+from one to the other looks like both in one droplet, so such pairs are not simulated."""
 
 
 def can_be_told(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -5,10 +5,10 @@ two; sorted plates do not. Barcodes are scored by their likeness to simulated do
 (:mod:`emhniche.doublet_scores`, or Scrublet: Wolock, Lopez & Klein 2019, doi
 10.1016/j.cels.2018.11.005) and called from the top down, no more than the loading lets expect.
 
-Which pairs are simulated is chance, and in real libraries half of the barcodes that one seed puts at
-the top another does not. So a barcode is called only if it is at the top whatever the seed. A cell
-between two stages looks like two cells too: pairs of lineages that cells pass between are neither
-simulated nor expected, and in a sorted library, which is one such passage as a rule, none is called.
+Which pairs are simulated is chance, and what one seed puts at the top another may not. So a barcode
+is called only if three seeds put it there. A cell between two stages looks like two cells too:
+pairs of lineages that cells pass between are not expected to be found (nor simulated, where we
+simulate), and in a sorted library, which is one such passage as a rule, none is called.
 """
 
 import re
@@ -130,6 +130,8 @@ def find_doublets(
         return Doublets(scores, called, "scored", why_none, method, nothing, rate, basis, number)
     top = own >= np.sort(own, axis=1)[:, [-number]]
     agreed = top.all(axis=0) & (found >= lowest)
+    if agreed.sum() > number:  # scores that are equal
+        agreed &= found >= _cut(found[agreed], number)
     called[usable] = agreed
     threshold = float(found[agreed].min()) if agreed.any() else nothing
     return Doublets(scores, called, "scored", "", method, threshold, rate, basis, number)
@@ -144,6 +146,13 @@ def _why_none(number: int, enrichment: str) -> str:
     return ""
 
 
+def _cut(scores: np.ndarray, number: int) -> float:
+    """Return the lowest score that at most `number` barcodes reach, or the top one if more do."""
+    levels, counts = np.unique(scores, return_counts=True)
+    fits = counts[::-1].cumsum()[::-1] <= number
+    return float(levels[fits][0] if fits.any() else levels[-1])
+
+
 def different_share(lineage: np.ndarray) -> float:
     """Return the share of random pairs of cells that could be told from one cell.
 
@@ -155,7 +164,8 @@ def different_share(lineage: np.ndarray) -> float:
     Returns
     -------
     float
-        In [0, 1]; 0 where no two lineages can be told (:func:`emhniche.doublet_scores.can_be_told`).
+        In [0, 1]; 0 where no two lineages can be told: see
+        :func:`emhniche.doublet_scores.can_be_told`.
     """
     names, sizes = np.unique(lineage[lineage != UNRESOLVED], return_counts=True)
     share = sizes / max(sizes.sum(), 1)
