@@ -155,13 +155,13 @@ def train_scvi(
 
     from emhniche.sparse_likelihood import SCVI
     from emhniche.training import (
-        TRAIN_SHARE,
         History,
         OneCyclePlan,
         count_epochs,
         device_name,
         fitting_batch,
         pick_accelerator,
+        run_settings,
         train_until_finite,
     )
 
@@ -170,14 +170,7 @@ def train_scvi(
     SCVI.setup_anndata(genes, batch_key="_batch")
     passes = count_epochs(genes.n_obs, epochs=epochs, min_cell_visits=min_cell_visits)
     used = pick_accelerator(accelerator)
-    settings = {
-        "max_epochs": passes,
-        "accelerator": used,
-        "batch_size": fitting_batch(genes.n_obs, batch_size),
-        "train_size": TRAIN_SHARE,
-        "check_val_every_n_epoch": 1,
-        "enable_progress_bar": False,
-    }
+    settings = run_settings(passes, used, fitting_batch(genes.n_obs, batch_size))
     trained = {}
 
     def train(rate: float) -> np.ndarray:

@@ -81,6 +81,28 @@ def fitting_batch(n_cells: int, batch_size: int) -> int:
     return batch_size
 
 
+def run_settings(passes: int, accelerator: str, batch_size: int) -> dict[str, object]:
+    """Return what scvi-tools' ``train`` is told.
+
+    Parameters
+    ----------
+    passes
+        Passes over the cells.
+    accelerator
+        Result of :func:`pick_accelerator`.
+    batch_size
+        Cells a step.
+    """
+    return {
+        "max_epochs": passes,
+        "accelerator": accelerator,
+        "batch_size": batch_size,
+        "train_size": TRAIN_SHARE,
+        "check_val_every_n_epoch": 1,
+        "enable_progress_bar": False,
+    }
+
+
 def train_until_finite(train: Callable[[float], np.ndarray], *, peak_rate: float) -> np.ndarray:
     """Train, and again at half the rate when training diverges.
 
