@@ -190,14 +190,16 @@ def test_lps_raises_il1_and_tnf_in_myeloid_cells_and_not_in_b_or_t(results):
 def test_every_known_answer_that_these_data_can_give_is_given(results):
     answers = io.read_table(results / "known_answers.tsv").set_index("check")
     assert not (answers["status"] == "fail").any(), answers[answers["status"] == "fail"]
-    given = ["KA01.matsushita", "KA04.mca", "KA05.mca", "KA16.tables"]
+    given = ["KA01.matsushita", "KA05.mca", "KA16.tables"]
     assert answers.index[answers["status"] == "pass"].tolist() == given
     assert set(answers.loc[given[:-1], "scope"]) == {"stand_in"}
+    # some 70 neutrophils: Wfdc17 is within two standard errors of no correlation
+    assert "a clear correlation" in answers.at["KA04.mca", "observed"]
     missing = answers[answers["status"] == "not_testable"]
     unmeasured = missing["observed"].str.endswith("not measured in mca_spleen")
     assert missing.index[unmeasured].tolist() == ["KA02.mca", "KA12.mca"]
     others = missing.loc[~unmeasured, "observed"]
-    assert others.str.match("no dataset of this run is|no gate of").all()
+    assert others.str.match("no dataset of this run is|no gate of|no library has").all()
 
 
 def test_every_number_that_is_missing_has_a_status(results):

@@ -106,23 +106,27 @@ def ordered(check: Check, evidence: Evidence) -> tuple[bool, str]:
 def matures(check: Check, evidence: Evidence) -> tuple[bool, str]:
     """Ask whether each gene rises with maturation, cell by cell, in each library.
 
-    Maturation leaves the genes out that are asked about.
+    Maturation leaves the genes out that are asked about. A library says nothing where a correlation
+    is within two standard errors of 0 and none is clearly below.
     """
     genes = check.many("genes")
     evidence.require(genes)
     evidence = evidence.only(check, "lineage")
+    clear: dict[str, float] = {}
     rhos: dict[str, dict[str, float]] = {gene: {} for gene in genes}
     for library in evidence.libraries:
         own = evidence.where(evidence.obs["sample"].astype(str) == library)
         if len(own.obs) >= MIN_CELLS and (own.counts[genes].sum() >= MIN_COUNTS).all():
             maturation = _maturation(check, own)
+            clear[library] = 2 / np.sqrt(len(own.obs) - 1)
             for gene in genes:
                 share = own.counts[gene] / own.obs["n_counts"].astype(float)
                 rhos[gene][library] = _spearman(maturation, share)
-    seen = {name: all(rhos[gene][name] > 0 for gene in genes) for name in rhos[genes[0]]}
+    lowest = {name: min(rhos[gene][name] for gene in genes) for name in clear}
+    seen = {name: rho > 0 for name, rho in lowest.items() if abs(rho) > clear[name]}
     needed = f"{MIN_COUNTS} counts of {' and of '.join(genes)}"
-    nothing = f"no library has {MIN_CELLS} such cells with {needed}"
-    what = "; ".join(f"{gene}: rho {_span(rhos[gene])}" for gene in genes)
+    nothing = f"no library has {MIN_CELLS} such cells with {needed}, and a clear correlation"
+    what = "; ".join(f"{gene}: rho {_span(rhos[gene])}" for gene in genes if rhos[gene])
     return _tally(check, seen, nothing, f"with maturation, {what}")
 
 
