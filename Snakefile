@@ -21,7 +21,6 @@ include: "workflow/rules/niche.smk"
 include: "workflow/rules/myeloid.smk"
 include: "workflow/rules/known_answers.smk"
 include: "workflow/rules/report.smk"
-include: "workflow/rules/crate.smk"
 
 
 onstart:
