@@ -4,13 +4,24 @@ One function a table. A table here is a selection for reading: the file it was m
 beside it and holds everything. :mod:`.niche_tables` has those of the niche and of myeloid cells.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from emhniche.report import words
 from emhniche.report.page_tables import Column, PageTable, page_table
 from emhniche.report.tables import TABLES, RunTables
+
+SHEET = (
+    Column("tissue", "Tissue"),
+    Column("donor", "Donor", "text"),
+    Column("condition", "Condition", "text"),
+    Column("enrichment", "Sorted by", "text"),
+    Column("chemistry", "Chemistry", "text"),
+    Column("dataset", "Dataset", "text"),
+    Column("sex", "Sex", "text"),
+)
+"""What the index says of a sample from its sheet."""
 
 N_MARKERS = 6
 """Marker genes named for a cluster."""
@@ -39,6 +50,8 @@ def sample_table(run: RunTables) -> PageTable:
                 "pct_mito": qc["medians"].get("pct_mito"),
             }
         )
+    table = pd.DataFrame(rows)
+    differing, shared = _split_shared(table, SHEET)
     failed = (run["libraries"]["verdict"] == "fail").any()
     columns = [
         Column("sample", "Sample", "sample"),
@@ -50,23 +63,31 @@ def sample_table(run: RunTables) -> PageTable:
         Column("n_counts", "Counts", "count"),
         Column("n_genes", "Genes", "count"),
         Column("pct_mito", "Mito %", "number"),
-        Column("tissue", "Tissue"),
-        Column("donor", "Donor", "text"),
-        Column("condition", "Condition", "text"),
-        Column("enrichment", "Sorted by", "text"),
-        Column("chemistry", "Chemistry", "text"),
-        Column("dataset", "Dataset", "text"),
-        Column("sex", "Sex", "text"),
-        Column("why", "Reason of the verdict", "prose"),
+        *differing,
+        *([Column("why", "Reason of the verdict", "prose")] if table["why"].any() else []),
     ]
     return page_table(
         "samples-table",
-        pd.DataFrame(rows),
+        table,
         columns,
         source=f"../{TABLES['libraries'][0]}",
         caption="Samples. Counts, genes and mitochondrial share are medians of the kept cells; a "
-        "dash is not known or not measured.",
+        f"dash is not known or not measured.{shared}",
     )
+
+
+def _split_shared(table: pd.DataFrame, columns: Sequence[Column]) -> tuple[list[Column], str]:
+    """Return the columns in which samples differ, and a sentence of what all of them share."""
+    if len(table) < 2:
+        return list(columns), ""
+    same = [
+        column
+        for column in columns
+        if table[column.key].notna().all() and table[column.key].nunique() == 1
+    ]
+    values = [f"{one.heading.lower()} {words.name(table[one.key].iloc[0])}" for one in same]
+    sentence = f" The same for all: {'; '.join(values)}." if values else ""
+    return [column for column in columns if column not in same], sentence
 
 
 def loss_table(run: RunTables) -> PageTable:

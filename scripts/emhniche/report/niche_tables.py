@@ -238,13 +238,13 @@ def myeloid_cluster_table(run: RunTables) -> PageTable:
     shown = shown.assign(
         cluster=shown["cluster"].astype(float).map("{:.0f}".format),
         markers=shown["markers"].fillna("").astype(str).str.replace(";", ", "),
+        where=shown["lineage"].map(words.name) + ", " + shown["tissue"].map(words.name),
     )
     place = ["lineage", "tissue", "dataset", "cluster"]
     numbers = [len(part.drop_duplicates(place)) for part in (clusters, more, more[claimed])]
     columns = [
         Column("label", "Claim"),
-        Column("lineage", "Lineage"),
-        Column("tissue", "Tissue"),
+        Column("where", "Where", "text"),
         Column("cluster", "Cluster", "text"),
         Column("signature", "Signature", "text"),
         Column("cells", "Cells", "count"),
@@ -254,7 +254,7 @@ def myeloid_cluster_table(run: RunTables) -> PageTable:
         Column("signature_effect", "Residual", "signed"),
         Column("signature_q", "q, signature", "p"),
         Column("reason", "Why", "prose"),
-        Column("markers", "Markers", "prose"),
+        Column("markers", "Markers", "narrow"),
         Column("status", "Status", "status"),
     ]
     return run_table(

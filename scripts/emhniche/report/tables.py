@@ -240,7 +240,7 @@ def read_run(
 def _judged(root: Path, samples: pd.Index, libraries: pd.DataFrame) -> dict[str, dict]:
     """Return what quality control found of each sample, with the run's verdict on it."""
     table = libraries.set_index("sample")[["verdict", "verdict_reason", "kept"]]
-    table["verdict_reason"] = table["verdict_reason"].fillna("")
+    table["verdict_reason"] = table["verdict_reason"].astype(object).fillna("")
     return {
         sample: read_json(root / "samples" / sample / "qc.json") | table.loc[sample].to_dict()
         for sample in samples
