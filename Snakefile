@@ -11,6 +11,7 @@ if run.study:
 
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/ingest.smk"
+include: "workflow/rules/ambient.smk"
 include: "workflow/rules/qc.smk"
 include: "workflow/rules/merge.smk"
 include: "workflow/rules/integrate.smk"

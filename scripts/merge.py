@@ -11,13 +11,14 @@ with job_log(snakemake.log[0]):
 
     species = snakemake.params.species
     sheet = pd.DataFrame.from_dict(snakemake.params.sheet, orient="index")
-    parts = list(map(Part, sheet.index, snakemake.input.counts, snakemake.input.qc))
+    files = snakemake.input
+    parts = list(map(Part, sheet.index, files.counts, files.qc, files.soup))
     merge_samples(
-        kept_parts(parts, read_table(snakemake.input.verdicts)),
+        kept_parts(parts, read_table(files.verdicts)),
         sheet,
         snakemake.output[0],
-        panel=load_panel(snakemake.input.panel, species),
-        signatures=load_signatures(snakemake.input.signatures, species),
-        lineages=load_lineages(snakemake.input.lineages, species),
+        panel=load_panel(files.panel, species),
+        signatures=load_signatures(files.signatures, species),
+        lineages=load_lineages(files.lineages, species),
         **snakemake.params.settings,
     )

@@ -138,6 +138,7 @@ def qc_summary(sample: str, table: pd.DataFrame) -> dict:
         "verdict_reason": f"erythroid lost & {SCRIPT}" if sample == EVIL_SAMPLE else "",
         "n_in": len(table),
         "n_empty": 0,
+        "soup": "library",
         "n_kept": int(table["keep"].sum()),
         "removed": removed,
         "thresholds": [

@@ -68,7 +68,7 @@ INTERACTIONS = [
         MORE,
         "not_testable",
         "",
-        "no library has condition control in marrow",
+        "no library kept has condition control in marrow",
     ),
     (
         "interaction, unknown donors",

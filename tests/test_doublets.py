@@ -67,6 +67,8 @@ def test_a_library_without_doublets_loses_few_cells_of_any_lineage():
 def test_the_expected_rate_follows_the_loading_of_a_10x_chip():
     assert expected_rate("10x 3' v3", "", 10_000, 0.05) == (pytest.approx(0.08), "recovered")
     assert expected_rate("10x 3' v3", "16500", 500, 0.05) == (pytest.approx(0.08), "cells_loaded")
+    named = expected_rate("Single Cell 3' v2 (10x)", "", 1000, 0.05)
+    assert named == (pytest.approx(0.008), "recovered")
     assert expected_rate("inDrops", "", 10_000, 0.05) == (0.05, "config")
     assert expected_rate("10x 3' v3", "1000000", 500, 0.05)[0] == MAX_RATE
     assert expected_rate("10x", str(loaded_for(0.06)), 1, 0.05)[0] == pytest.approx(0.06)
@@ -115,6 +117,7 @@ def test_pairs_of_one_lineage_cannot_be_found():
     [
         ("MARS-seq", {}, "one cell a well"),
         ("SMART-Seq2", {}, "one cell a well"),
+        ("SORT-seq", {}, "one cell a well"),
         ("10x", {"min_cells": 5000}, "fewer than 5000"),
         ("10x", {"method": "none"}, "switched off"),
     ],

@@ -51,12 +51,21 @@ def test_a_library_entered_twice_is_found_under_other_barcodes_and_in_part(tmp_p
     assert tell_duplicate(row).startswith("duplicate of whole: 87 of 87 cells have the same counts")
 
 
+def test_the_smaller_of_two_fails_wherever_it_stands_in_the_sheet(tmp_path):
+    cells = library(MIX, seed=1)
+    row = found(tmp_path, part=renamed(cells[::3]), whole=cells).iloc[0]
+    assert (row["sample"], row["other"]) == ("part", "whole")
+    again = found(tmp_path, first=cells, second=renamed(cells)).iloc[0]
+    assert (again["sample"], again["other"]) == ("second", "first")
+
+
 def test_a_few_shared_cells_are_a_warning(tmp_path):
     one, other = library(MIX, seed=1), library(MIX, seed=2)
     both = ad.AnnData(sparse.vstack([other.X, one.X[:15]]).tocsr(), var=other.var)
     row = found(tmp_path, one=one, both=both).iloc[0]
     assert (row["n_same"], row["level"]) == (15, "warn")
-    assert "shares cells with one" in tell_duplicate(row)
+    assert (row["sample"], row["other"]) == ("one", "both")
+    assert "shares cells with both" in tell_duplicate(row)
 
 
 def test_a_library_quantified_again_is_found_by_its_barcodes(tmp_path):

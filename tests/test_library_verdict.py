@@ -72,6 +72,16 @@ def test_swaps_and_duplicates_reach_the_verdict_with_the_other_ones_name():
     assert "duplicate of a: 400 of 500 cells" in table.at["c", "verdict_reason"]
 
 
+@pytest.mark.parametrize(("keep", "verdict"), [("no", "pass"), ("yes", "fail")])
+def test_the_twin_of_a_library_that_is_kept_out_stays(keep, verdict):
+    names = ["a", "b"]
+    pair = pd.DataFrame([("b", "a", 400, 400, 500, np.nan, "fail")], columns=NO_PAIR.columns)
+    summaries = {"a": summary(ambient=0.9), "b": summary()}
+    table = judge_libraries(summaries, sheet(names, keep_failed=[keep, "no"]), pair)
+    assert table["verdict"].tolist() == ["fail", verdict]
+    assert table.at[1, "kept"] == (verdict == "pass")
+
+
 def test_a_library_without_a_cell_is_never_kept():
     table = judge_libraries(
         {"a": summary(), "b": summary(kept_cells=0, median_genes=np.nan)},

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from emhniche import io
+from emhniche.droplets import write_profile
 from emhniche.errors import InputError
 from emhniche.merge import Part, gene_ids, kept_parts, merge_samples
 from emhniche.resources import load_lineages, load_panel, load_signatures
@@ -35,7 +36,10 @@ def write_part(folder, sample, cells, keep=None):
         qc[column] = 1.0
     qc["phase"] = "G1"
     io.write_table(qc, folder / f"{sample}.parquet")
-    return Part(sample, folder / f"{sample}.h5ad", folder / f"{sample}.parquet")
+    total = np.asarray(cells.X.sum(axis=0), dtype=float).ravel()
+    soup = folder / f"{sample}.soup.parquet"
+    write_profile(pd.Series(total / total.sum(), index=cells.var_names), soup)
+    return Part(sample, folder / f"{sample}.h5ad", folder / f"{sample}.parquet", soup)
 
 
 def with_gene(cells, name, value):

@@ -7,10 +7,10 @@ import pytest
 from scipy import sparse
 
 from emhniche import io
-from emhniche.ambient import soup_profile
-from emhniche.qc import COLUMNS, ambient_by_lineage, qc_sample
+from emhniche.qc import COLUMNS, qc_sample
 from emhniche.qc_metrics import barcode_metrics
 from emhniche.resources import load_signatures
+from emhniche.soup import ambient_by_lineage, find_soup
 from planted import coarse_markers, library
 
 SIGNATURES = load_signatures("resources/signatures.tsv", "mouse")
@@ -35,6 +35,7 @@ MIX = {"B": 150, "T": 150, "monocyte_macrophage": 80, "neutrophil": 60, "erythro
 
 
 def run(cells, **changes):
+    """Return table and summary of a library."""
     return qc_sample(
         cells,
         coarse_markers(),
@@ -45,7 +46,7 @@ def run(cells, **changes):
         cells_loaded="",
         enrichment="none",
         **(SETTINGS | changes),
-    )
+    )[:2]
 
 
 def test_low_rna_neutrophils_survive_where_a_global_cut_would_delete_them():
@@ -118,7 +119,7 @@ def test_estimated_contamination_follows_the_planted_share():
     estimated = []
     for seed, share in enumerate(planted):
         cells = library(MIX | {"neutrophil": 200}, seed=seed, ambient=share)
-        found, _ = ambient_by_lineage(cells, cells.obs["truth"])
+        found, _ = ambient_by_lineage(cells, cells.obs["truth"], find_soup(cells, None))
         estimated.append(np.median(found))
     assert np.corrcoef(planted, estimated)[0, 1] > 0.97
     assert np.abs(np.subtract(planted, estimated)).max() < 0.05
@@ -138,12 +139,12 @@ def with_empty_droplets(cells, made_by, n=1500):
 def test_empty_droplets_are_the_soup_where_the_file_holds_them():
     cells = library(MIX)
     raw, share = with_empty_droplets(cells, "neutrophil")
-    profile, n_empty = soup_profile(raw.X, raw.var_names)
-    assert n_empty == 1500
-    assert np.corrcoef(profile, share)[0, 1] > 0.98
-    average, none = soup_profile(cells.X, cells.var_names)
-    assert none == 0
-    assert np.corrcoef(average, share)[0, 1] < 0.9
+    soup = find_soup(raw, None)
+    assert (soup.source, soup.n_empty) == ("droplets", 1500)
+    assert np.corrcoef(soup.profile, share)[0, 1] > 0.98
+    average = find_soup(cells, None)
+    assert (average.source, average.n_empty) == ("library", 0)
+    assert np.corrcoef(average.profile, share)[0, 1] < 0.9
     table, summary = run(raw)
     assert not table["keep"][table["barcode"].str.startswith("empty")].any()
     assert summary["verdict"] == "warn"

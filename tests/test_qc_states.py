@@ -67,6 +67,14 @@ def test_missing_genes_leave_the_score_empty():
     assert describe_states(table.assign(lineage="B"))["lineages"][0]["n"] == 0
 
 
+def test_a_panel_has_no_control_genes_to_spare():
+    counts, _, _ = with_states(MOUSE)
+    listed = {gene for genes in sets_of(MOUSE).values() for gene in genes}
+    panel = counts[:, counts.var_names.isin(listed)].copy()
+    table = cell_states(panel, MOUSE, np.ones(panel.n_obs, bool), seed=0)
+    assert table.isna().all(axis=None)
+
+
 def test_unusable_barcodes_are_not_scored():
     counts, _, _ = with_states(MOUSE)
     usable = np.arange(counts.n_obs) > 10

@@ -22,48 +22,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import sparse, stats
+from scipy import stats
 
 from emhniche.pseudobulk import LEVELS, UNRESOLVED, Pseudobulk
 
 MIN_SOURCE_COUNTS = 10
 """A lineage can be the source of a gene's ambient RNA when it holds this many counts of it."""
 
-EMPTY_BELOW = 100
-"""Barcodes of fewer counts are droplets without a cell, where a file holds them (as SoupX has it,
-Young & Behjati 2020, doi 10.1093/gigascience/giaa151; the number from memory)."""
-
-MIN_EMPTY = 1000
-"""A file holds droplets without a cell when it has this many, and they are most of its barcodes."""
-
 _MIN_EXPECTED = 5.0
 _MIN_GENES = 10
 _PROFILE_FOLD = 5.0
-
-
-def soup_profile(counts: sparse.csr_matrix, genes: pd.Index) -> tuple[pd.Series, int]:
-    """Return what the soup of one library is made of.
-
-    Parameters
-    ----------
-    counts
-        Barcodes x genes, raw counts.
-    genes
-        Names of the genes.
-
-    Returns
-    -------
-    profile : pandas.Series
-        Fraction of the soup that each gene makes: of the droplets without a cell where the file
-        holds them, else of all barcodes, which stands in for it.
-    n_empty : int
-        Droplets that the profile is made of; 0 where it is that of all barcodes.
-    """
-    depth = np.asarray(counts.sum(axis=1)).ravel()
-    empty = (depth > 0) & (depth < EMPTY_BELOW)
-    known = empty.sum() >= MIN_EMPTY and empty.mean() > 0.5
-    total = np.asarray(counts[empty if known else depth > 0].sum(axis=0), dtype=float).ravel()
-    return pd.Series(total / max(total.sum(), 1.0), index=genes), int(empty.sum()) if known else 0
 
 
 def explained_by_ambient(

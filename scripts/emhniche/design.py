@@ -61,7 +61,7 @@ def audit_contrast(
     )
     absent = [name for name, n in zip(audit.groups, sizes(rows), strict=True) if not n]
     if absent:
-        return replace(audit, reason=f"no library has {audit.factor} {listing(absent, 'or')}")
+        return replace(audit, reason=f"no library kept has {audit.factor} {listing(absent, 'or')}")
     known = rows[rows["donor_known"]]
     if min(sizes(known)) >= min_units:
         audit = replace(audit, samples=known)

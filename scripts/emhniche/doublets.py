@@ -23,7 +23,10 @@ from emhniche.doublet_scores import boosted_scores, can_be_told
 from emhniche.lineage import UNRESOLVED
 from emhniche.loading import expected_rate
 
-PLATE_CHEMISTRIES = ("marsseq", "smartseq", "celseq", "flashseq", "quartzseq")
+PLATE_CHEMISTRIES = (
+    *("marsseq", "smartseq", "smarter", "celseq", "flashseq", "quartzseq", "sortseq", "strt"),
+    *("scrbseq", "mcscrbseq", "fluidigm"),
+)
 """One sorted cell a well: no doublets by chance loading, so none are looked for. Letters only."""
 
 MIN_BOOSTED = 0.5
@@ -178,7 +181,11 @@ def _scrublet(matrix: sparse.csr_matrix, rate: float, seed: int) -> np.ndarray:
     library = ad.AnnData(matrix.copy())
     sc.pp.filter_genes(library, min_cells=3)
     sc.pp.scrublet(
-        library, expected_doublet_rate=rate, random_state=seed, verbose=False, n_prin_comps=20
+        library,
+        expected_doublet_rate=rate,
+        random_state=seed,
+        verbose=False,
+        n_prin_comps=min(20, *(size - 1 for size in library.shape)),
     )
     return library.obs["doublet_score"].to_numpy()
 

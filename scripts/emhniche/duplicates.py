@@ -97,7 +97,8 @@ def find_duplicates(libraries: Mapping[str, Library]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a pair that shares cells: ``sample`` (the later one), ``other``, ``n_same`` (cells
+        One row a pair that shares cells: ``sample`` (the smaller one, of equals the later),
+        ``other``, ``n_same`` (cells
         with equal counts), ``n_barcodes`` (shared barcodes), ``n_smaller`` (cells of the smaller
         one), ``namesakes`` (share of the compared barcodes that are most alike to their namesake;
         NaN where not compared) and ``level`` (``fail`` or ``warn``).
@@ -107,7 +108,8 @@ def find_duplicates(libraries: Mapping[str, Library]) -> pd.DataFrame:
         table = read_table(library.qc)[["barcode", "fingerprint"]]
         cells[sample] = table.dropna(subset="fingerprint")
     rows = []
-    for other, sample in itertools.combinations(libraries, 2):
+    by_size = sorted(libraries, key=lambda name: -len(cells[name]))
+    for other, sample in itertools.combinations(by_size, 2):
         first, second = cells[other], cells[sample]
         same = len(np.intersect1d(first["fingerprint"], second["fingerprint"]))
         shared = np.intersect1d(first["barcode"].astype(str), second["barcode"].astype(str))
@@ -122,6 +124,8 @@ def find_duplicates(libraries: Mapping[str, Library]) -> pd.DataFrame:
         level = "fail" if twice else "warn"
         rows.append((sample, other, same, len(shared), smaller, alike, level))
     columns = ["sample", "other", "n_same", "n_barcodes", "n_smaller", "namesakes", "level"]
+    places = {sample: place for place, sample in enumerate(libraries)}
+    rows.sort(key=lambda row: (places[row[0]], places[row[1]]))
     return pd.DataFrame(rows, columns=columns)
 
 

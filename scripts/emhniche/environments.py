@@ -16,8 +16,8 @@ _PYTHON = "3.12"
 _CONDA_NAMES = {"igraph": "python-igraph", "matplotlib": "matplotlib-base", "torch": "pytorch"}
 """Conda's names, where they differ from those of the Python Package Index."""
 
-_ONLY_PYPI = ("pyucell",)
-"""Packages that no conda channel has."""
+_ONLY_PYPI = ("cellbender", "pyucell")
+"""Packages that no conda channel has in this version."""
 
 
 def render(purpose: str, root: str | Path = ROOT) -> str:

@@ -46,7 +46,8 @@ def judge_libraries(
     sheet
         Sample sheet, indexed by sample: ``sex``, ``donor``, ``keep_failed``.
     duplicates
-        From :func:`emhniche.duplicates.find_duplicates`.
+        From :func:`emhniche.duplicates.find_duplicates`. Twins of a sample that is kept out for
+        another reason are no duplicates in the run.
 
     Returns
     -------
@@ -63,15 +64,16 @@ def judge_libraries(
     table = sheet.loc[names, ["sex", "donor", "keep_failed"]].copy()
     table["observed"] = [summaries[name]["sex_genes"]["observed"] for name in names]
     sexes = judge_sex(table)
+    own = {name: _own_faults(summaries[name], sexes.loc[name]) for name in names}
+    failed = {name for name in names if worst(own[name])[0] == "fail"}
+    out = failed & set(table.index[table["keep_failed"] != "yes"])
+    duplicates = duplicates[~duplicates["other"].isin(out)]
     rows = []
     for name in names:
         summary, sex = summaries[name], sexes.loc[name]
         twice = duplicates[duplicates["sample"] == name]
-        found = [(str(level), str(text)) for level, text in summary["found"]]
-        if sex["level"] != "pass":
-            found.append((sex["level"], sex["text"]))
-        found += [(row["level"], tell_duplicate(row)) for _, row in twice.iterrows()]
-        verdict, reason = worst(found)
+        found = [(row["level"], tell_duplicate(row)) for _, row in twice.iterrows()]
+        verdict, reason = worst(own[name] + found)
         kept = verdict != "fail" or table.at[name, "keep_failed"] == "yes"
         rows.append(
             {
@@ -100,6 +102,14 @@ def judge_libraries(
             "config, or set keep_failed to yes in the sample sheet"
         )
     return judged
+
+
+def _own_faults(summary: Mapping, sex: pd.Series) -> list[tuple[str, str]]:
+    """Return level and text of what is wrong with a library, whatever other ones hold its cells."""
+    found = [(str(level), str(text)) for level, text in summary["found"]]
+    if sex["level"] != "pass":
+        found.append((sex["level"], sex["text"]))
+    return found
 
 
 def _reasons(judged: pd.DataFrame) -> Iterator[str]:

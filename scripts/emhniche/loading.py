@@ -3,6 +3,8 @@
 Light enough for the Snakefile to import.
 """
 
+import re
+
 RATE_PER_RECOVERED = 0.008 / 1000
 """Share of doublets a recovered cell of a 10x chip: 0.4 % at 500 to 8 % at 10,000 recovered cells
 (10x Genomics, knowledge base, Next GEM 3' v3.1)."""
@@ -16,7 +18,7 @@ MAX_RATE = 0.4
 
 def is_10x(chemistry: str) -> bool:
     """Tell whether a library was made on a chip of 10x Genomics."""
-    return chemistry.lower().lstrip().startswith(("10x", "chromium"))
+    return re.search(r"\b10x|chromium", chemistry.lower()) is not None
 
 
 def expected_rate(

@@ -18,7 +18,7 @@ import scanpy as sc
 from anndata.io import read_elem, sparse_dataset, write_elem
 from scipy import sparse
 
-from emhniche.ambient import soup_profile
+from emhniche.droplets import read_profile
 from emhniche.errors import InputError
 from emhniche.io import CELL_ID, as_counts, atomic_path, read_h5ad, read_table
 from emhniche.resources import check_panel_measured
@@ -46,6 +46,7 @@ class Part:
     sample: str
     counts: Path
     qc: Path
+    soup: Path
 
 
 def kept_parts(parts: Sequence[Part], verdicts: pd.DataFrame) -> list[Part]:
@@ -84,7 +85,7 @@ def merge_samples(
     Parameters
     ----------
     parts
-        Counts and qc table of each sample, in the order they are to be written.
+        Counts, qc table and soup of each sample, in the order they are to be written.
     sheet
         Sample sheet, indexed by sample; every column is carried into ``obs``.
     output
@@ -260,7 +261,7 @@ def _append_samples(
     for part in parts:
         counts = read_h5ad(part.counts)
         qc = read_table(part.qc).set_index("barcode")
-        profile, _ = soup_profile(counts.X, counts.var_names)
+        profile = read_profile(part.soup)
         ambient[part.sample] = profile.reindex(genes).fillna(0.0).astype(np.float32)
         keep = qc["keep"].to_numpy()
         block = _with_genes(as_counts(counts.X[keep]), counts.var_names, genes)

@@ -11,10 +11,10 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import scanpy as sc
-from scipy import sparse
 
-from emhniche.ambient import EMPTY_BELOW, explained_by_ambient, soup_profile
+from emhniche.cellbender import Estimate
 from emhniche.doublets import Doublets, find_doublets
+from emhniche.droplets import EMPTY_BELOW
 from emhniche.duplicates import fingerprints
 from emhniche.lineage import UNRESOLVED, group_rates, name_groups
 from emhniche.neighbors import leiden, shared_graph
@@ -22,10 +22,8 @@ from emhniche.qc_metrics import barcode_metrics
 from emhniche.qc_states import cell_states, describe_states
 from emhniche.qc_thresholds import first_failure, lineage_thresholds
 from emhniche.sex_genes import count_sex_genes
+from emhniche.soup import Soup, ambient_by_lineage, find_soup
 from emhniche.verdict_limits import judge_measures, worst
-
-N_AMBIENT_GENES = 20
-"""Genes explained by ambient RNA that are listed at most for each lineage."""
 
 GROUPABLE = {"n_counts": 100, "n_genes": 50, "pct_mito": 50}
 """Fewest UMIs and genes, and highest mitochondrial per cent, of a barcode that can be grouped."""
@@ -38,6 +36,7 @@ RULE_WORDS = {
     "low_genes": "min genes",
     "high_mito": "max mito",
     "doublet": "doublet calls",
+    "no_cell": "CellBender's cell calls",
 }
 """What the warning of a lineage's loss calls the rule that took most."""
 
@@ -61,8 +60,9 @@ def qc_sample(
     min_lineage_cells: int,
     verdict: dict,
     doublets: dict,
+    estimate: Estimate | None = None,
     seed: int,
-) -> tuple[pd.DataFrame, dict]:
+) -> tuple[pd.DataFrame, dict, Soup]:
     """Decide for each barcode of one library whether it is kept, and why not.
 
     Parameters
@@ -95,6 +95,9 @@ def qc_sample(
         Limits of :func:`emhniche.verdict_limits.judge_measures`.
     doublets
         ``method``, ``min_cells`` and ``fallback_rate`` of :func:`emhniche.doublets.find_doublets`.
+    estimate
+        What CellBender says of the library; None where it did not run. A droplet that it takes for
+        one without a cell is dropped (``no_cell``) and has no say in the thresholds.
     seed
         Seed of grouping and doublet simulation.
 
@@ -105,16 +108,19 @@ def qc_sample(
     summary : dict
         What ``qc.json`` holds: the verdict on the library by itself, losses by reason and lineage,
         thresholds, warnings.
+    soup : Soup
+        What the library's ambient RNA is made of.
     """
     table = barcode_metrics(counts)
+    soup = find_soup(counts, estimate)
     usable = groupable(table)
     table["lineage"] = coarse_lineage(counts, markers, usable, seed=seed)
     bounds = {"n_counts": min_counts, "n_genes": min_genes, "pct_mito": max_pct_mito}
     thresholds = lineage_thresholds(
-        table, n_mads=n_mads, bounds=bounds, min_lineage_cells=min_lineage_cells
+        table[soup.cell], n_mads=n_mads, bounds=bounds, min_lineage_cells=min_lineage_cells
     )
-    reason = first_failure(table, thresholds)
-    table["ambient"], ambient_genes = ambient_by_lineage(counts, table["lineage"])
+    reason = first_failure(table, thresholds).where(soup.cell, "no_cell")
+    table["ambient"], ambient_genes = ambient_by_lineage(counts, table["lineage"], soup)
     found = find_doublets(
         counts,
         (reason == "").to_numpy(),
@@ -130,13 +136,12 @@ def qc_sample(
     table["keep"] = table["reason"] == ""
     table = table.join(cell_states(counts, signatures, usable, seed=seed))
     table["fingerprint"] = fingerprints(counts)
-    _, n_empty = soup_profile(counts.X, counts.var_names)
     summary = summarise(
-        table, thresholds, found, sample=sample, bounds=bounds, limits=verdict, n_empty=n_empty
+        table, thresholds, found, sample=sample, bounds=bounds, limits=verdict, soup=soup
     )
     summary["sex_genes"] = count_sex_genes(counts, table["keep"].to_numpy(), species)
     summary["ambient_genes"] = ambient_genes.to_dict("records")
-    return table[COLUMNS], summary
+    return table[COLUMNS], summary, soup
 
 
 COLUMNS = [
@@ -220,49 +225,6 @@ def coarse_lineage(
     return lineage
 
 
-def ambient_by_lineage(counts: ad.AnnData, lineage: pd.Series) -> tuple[np.ndarray, pd.DataFrame]:
-    """Estimate how much of each lineage's RNA is soup, and which genes the soup brings.
-
-    Without empty droplets the library's own average profile stands in for the soup
-    (:func:`emhniche.ambient.soup_profile`).
-
-    Parameters
-    ----------
-    counts
-        Barcodes x genes, raw counts.
-    lineage
-        Coarse lineage of each barcode.
-
-    Returns
-    -------
-    share : numpy.ndarray
-        Estimated ambient share of the counts of each barcode's lineage; NaN with one lineage only,
-        where there is nothing to tell soup from a cell's own RNA.
-    genes : pandas.DataFrame
-        Genes explained by ambient RNA: ``gene``, ``lineage``, ``counts``, ``cells_detected``,
-        ``n_cells``, ``top_source``, most counts first, at most :data:`N_AMBIENT_GENES` a lineage.
-    """
-    columns = ["gene", "lineage", "counts", "cells_detected", "n_cells", "top_source"]
-    names, codes = np.unique(lineage.to_numpy(dtype=str), return_inverse=True)
-    named = names != UNRESOLVED
-    if named.sum() < 2:
-        return np.full(len(lineage), np.nan), pd.DataFrame(columns=columns)
-    member = sparse.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))))
-    pooled = pd.DataFrame((member @ counts.X).toarray(), index=names, columns=counts.var_names)
-    profile, _ = soup_profile(counts.X, counts.var_names)
-    judged = explained_by_ambient(pooled.loc[named], profile)
-    share = judged.drop_duplicates("group").set_index("group")["contamination"]
-    flagged = judged[judged["ambient"]].sort_values(["counts", "gene"], ascending=[False, True])
-    flagged = flagged.groupby("group", sort=False).head(N_AMBIENT_GENES)
-    flagged = flagged.rename(columns={"group": "lineage"})
-    detected = pd.DataFrame((member @ (counts.X > 0)).toarray(), names, counts.var_names)
-    sizes = dict(zip(names, np.bincount(codes), strict=True))
-    pairs = list(zip(flagged["lineage"], flagged["gene"], strict=True))
-    flagged["cells_detected"] = [int(detected.at[pair]) for pair in pairs]
-    flagged["n_cells"] = [int(sizes[name]) for name, _ in pairs]
-    return share.reindex(lineage.to_numpy()).to_numpy(), flagged[columns]
-
-
 def summarise(
     table: pd.DataFrame,
     thresholds: pd.DataFrame,
@@ -271,7 +233,7 @@ def summarise(
     sample: str,
     bounds: dict,
     limits: dict,
-    n_empty: int,
+    soup: Soup,
 ) -> dict:
     """Collect what the sample's page says, as plain data.
 
@@ -290,8 +252,8 @@ def summarise(
         the library's mitochondrial share.
     limits
         Of :func:`emhniche.verdict_limits.judge_measures`.
-    n_empty
-        Droplets without a cell, of :func:`emhniche.ambient.soup_profile`.
+    soup
+        What the library's ambient RNA is made of.
 
     Returns
     -------
@@ -309,10 +271,10 @@ def summarise(
         for lineage, group in table.groupby("lineage", sort=True)
     ]
     warnings = [text for text in map(_lineage_warning, lineages) if text]
-    if n_empty:
+    if soup.source == "droplets":
         warnings.append(
-            f"cells were not called: {n_empty} barcodes hold fewer than {EMPTY_BELOW} counts, and "
-            "droplets of soup with more may pass as cells"
+            f"cells were not called: {soup.n_empty} barcodes hold fewer than {EMPTY_BELOW} counts, "
+            "and droplets of soup with more may pass as cells"
         )
     measures = _measures(table, bounds)
     judged = judge_measures(measures, limits) + [("warn", text) for text in warnings]
@@ -326,7 +288,8 @@ def summarise(
         "measures": measures,
         "n_in": len(table),
         "n_kept": len(kept),
-        "n_empty": n_empty,
+        "n_empty": soup.n_empty,
+        "soup": soup.source,
         "removed": _losses(table),
         "thresholds": thresholds.to_dict("records"),
         "lineages": lineages,

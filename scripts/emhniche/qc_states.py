@@ -10,6 +10,9 @@ import pandas as pd
 import scanpy as sc
 from scipy import sparse
 
+MIN_CONTROLS = 100
+"""Fewest other genes to draw control genes from: a gene panel of a hundred has none to spare."""
+
 SCORES = {
     "stress_score": "Dissociation_IEG",
     "s_score": "CellCycle_S",
@@ -69,7 +72,7 @@ def cell_states(
     sc.pp.normalize_total(library, target_sum=1e4)
     sc.pp.log1p(library)
     for score, genes in measured.items():
-        if len(genes) >= MIN_GENES:
+        if len(genes) >= MIN_GENES and library.n_vars - len(genes) >= MIN_CONTROLS:
             sc.tl.score_genes(library, genes, score_name=score, random_state=seed, use_raw=False)
             table.loc[usable, score] = library.obs[score].to_numpy(dtype=float)
     seen = {

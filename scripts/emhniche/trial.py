@@ -18,6 +18,7 @@ import pandas as pd
 from emhniche import io
 from emhniche.annotate import annotate_clusters
 from emhniche.cluster import partition
+from emhniche.droplets import write_profile
 from emhniche.genes import read_aliases
 from emhniche.ingest import parse_files, select_sample
 from emhniche.integrate import integrate
@@ -113,7 +114,7 @@ def _ingest(folder: Path, run: Run) -> dict[str, ad.AnnData]:
 
 def _qc(folder: Path, run: Run, sample: str, counts: ad.AnnData) -> None:
     lineages = load_lineages(run.config["resources"]["lineages"], run.species)
-    table, _ = qc_sample(
+    table, _, soup = qc_sample(
         counts,
         marker_sets(lineages, finer=False),
         load_signatures(run.config["resources"]["signatures"], run.species),
@@ -126,6 +127,7 @@ def _qc(folder: Path, run: Run, sample: str, counts: ad.AnnData) -> None:
         **run.config["qc"],
     )
     io.write_table(table, sample_folder(folder, sample) / "qc.parquet")
+    write_profile(soup.profile, sample_folder(folder, sample) / "soup.parquet")
 
 
 def _merge(folder: Path, run: Run) -> None:
@@ -133,7 +135,7 @@ def _merge(folder: Path, run: Run) -> None:
     folders = [sample_folder(folder, sample) for sample in run.samples.index]
     merge_samples(
         [
-            Part(sample, own / "counts.h5ad", own / "qc.parquet")
+            Part(sample, own / "counts.h5ad", own / "qc.parquet", own / "soup.parquet")
             for sample, own in zip(run.samples.index, folders, strict=True)
         ],
         run.samples,

@@ -10,6 +10,7 @@ rule merge:
     input:
         counts=expand("<results>/samples/{sample}/counts.h5ad", sample=run.samples.index),
         qc=expand("<results>/samples/{sample}/qc.parquet", sample=run.samples.index),
+        soup=expand("<results>/samples/{sample}/soup.parquet", sample=run.samples.index),
         verdicts="<results>/samples.tsv",
         panel=run.config["resources"]["panel"],
         signatures=run.config["resources"]["signatures"],

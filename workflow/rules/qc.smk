@@ -1,7 +1,7 @@
 """Quality control of each library.
 
-In: a sample's counts. Out: ``qc.parquet`` (each barcode: metrics, lineage, kept or why not) and
-``qc.json`` (what the sample's page says). Then ``samples.tsv``: each library's verdict, by what it
+In: a sample's counts. Out: ``qc.parquet`` (each barcode: metrics, lineage, kept or why not),
+``qc.json`` (what the sample's page says) and ``soup.parquet`` (what its ambient RNA is made of). Then ``samples.tsv``: each library's verdict, by what it
 shows itself and beside the others.
 """
 
@@ -10,11 +10,18 @@ rule qc:
     """Decide which barcodes of one sample are kept, within its lineages."""
     input:
         counts="<results>/samples/{sample}/counts.h5ad",
+        cellbender=expand(
+            "<results>/samples/{{sample}}/cellbender_{table}.parquet",
+            table=(
+                ["droplets", "profile"] if run.config["ambient"]["method"] == "cellbender" else []
+            ),
+        ),
         lineages=run.config["resources"]["lineages"],
         signatures=run.config["resources"]["signatures"],
     output:
         table="<results>/samples/{sample}/qc.parquet",
         summary="<results>/samples/{sample}/qc.json",
+        soup="<results>/samples/{sample}/soup.parquet",
     log:
         "<logs>/qc/{sample}.log",
     benchmark:

@@ -50,8 +50,7 @@ REASON_COLOURS = {
     "low_genes": "#56B4E9",
     "high_mito": "#D55E00",
     "doublet": "#882255",
-    "low_complexity": "#E69F00",
-    "high_hb": "#AA4499",
+    "no_cell": "#E69F00",
 }
 """One colour a fate of a barcode; further reasons take the next free colour."""
 

@@ -84,7 +84,7 @@ def methods_text(
     tool = _Tools(provenance["packages"])
     paragraphs = [
         _workflow(config, provenance, tool),
-        _quality(config["qc"]),
+        _quality(config["qc"], config["ambient"]),
         _cells(config, tool, epochs),
         _scores(config["score"]),
         _comparison(config["niche"], tool),
@@ -194,13 +194,22 @@ def _workflow(config: Mapping, provenance: Mapping, tool: _Tools) -> Paragraph:
     )
 
 
-def _quality(qc: Mapping) -> Paragraph:
+def _quality(qc: Mapping, ambient: Mapping) -> Paragraph:
     method = qc["doublets"]["method"]
     cited = {"boosted": ("scdblfinder",), "scrublet": ("scrublet",)}.get(method, ())
+    soup, droplets = "the library's average profile, or that of its empty droplets,", ""
+    if ambient["method"] == "cellbender":
+        cited = (*cited, "cellbender")
+        soup = "the profile of the empty droplets"
+        droplets = (
+            "In files that hold all droplets, CellBender "
+            f"({ambient['cellbender']['epochs']} epochs) told those without a cell, which were "
+            "removed, and estimated the ambient share of every other one. "
+        )
     return Paragraph(
         "Quality control",
-        "The barcodes of each library were grouped and each group was given a coarse lineage. "
-        "Barcodes were removed when their counts or genes lay more than "
+        f"{droplets}The barcodes of each library were grouped and each group was given a coarse "
+        "lineage. Barcodes were removed when their counts or genes lay more than "
         f"{qc['n_mads']:g} median absolute deviations below, or their mitochondrial share as "
         "far above, the median of their lineage in that library; the limits were held between "
         f"{qc['min_counts']['floor']} and {qc['min_counts']['ceiling']} counts, "
@@ -208,7 +217,7 @@ def _quality(qc: Mapping) -> Paragraph:
         f"{qc['max_pct_mito']['floor']} % and {qc['max_pct_mito']['ceiling']} %. "
         f"{call_sentence(method)} Libraries that failed (too few or poor cells, sex genes against "
         "the sample sheet, a library entered twice) were left out unless the sheet keeps them. A "
-        "gene was taken as ambient in a lineage when the library's average profile explained its "
+        f"gene was taken as ambient in a lineage when {soup} explained its "
         "counts there, after the idea of SoupX.",
         (*cited, "soupx"),
     )

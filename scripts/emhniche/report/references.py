@@ -28,6 +28,11 @@ REFERENCES = {
         "single-cell RNA sequencing data. GigaScience 2020.",
         "10.1093/gigascience/giaa151",
     ),
+    "cellbender": (
+        "Fleming SJ et al. Unsupervised removal of systematic background noise from droplet-based "
+        "single-cell experiments using CellBender. Nat Methods 2023.",
+        "10.1038/s41592-023-01943-7",
+    ),
     "scvi": (
         "Lopez R et al. Deep generative modeling for single-cell transcriptomics. Nat Methods "
         "2018.",

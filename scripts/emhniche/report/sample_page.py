@@ -210,7 +210,7 @@ def describe_ambient(qc: Mapping, table: pd.DataFrame) -> str:
     genes = qc["ambient_genes"]
     text = (
         f"RNA of broken cells in the suspension is estimated to make up {words.join(parts)}. "
-        f"Its profile is that of {_soup(qc['n_empty'])}."
+        f"Its profile is that of {_soup(qc['soup'], qc['n_empty'])}."
     )
     if not genes:
         return f"{text} No gene is explained by it."
@@ -220,8 +220,10 @@ def describe_ambient(qc: Mapping, table: pd.DataFrame) -> str:
     )
 
 
-def _soup(n_empty: int) -> str:
-    if n_empty:
+def _soup(source: str, n_empty: int) -> str:
+    if source == "cellbender":
+        return "the droplets that CellBender takes for empty"
+    if source == "droplets":
         return f"{words.number(n_empty)} droplets without a cell"
     return "the whole library, as the file holds no droplets without a cell"
 

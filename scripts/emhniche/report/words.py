@@ -26,9 +26,8 @@ REASON_WORDS = {
     "low_counts": "too few counts",
     "low_genes": "too few genes",
     "high_mito": "high mitochondrial share",
-    "low_complexity": "low complexity",
-    "high_hb": "high haemoglobin share",
     "doublet": "doublet",
+    "no_cell": "no cell, by CellBender",
 }
 """Why a barcode was removed; other reasons are shown with their underscores as spaces."""
 

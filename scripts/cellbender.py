@@ -1,0 +1,12 @@
+"""Rule `cellbender`: what CellBender says of the soup and the cells of one library."""
+
+from emhniche.logs import job_log
+
+with job_log(snakemake.log[0]):
+    from emhniche.cellbender import run_cellbender, write_estimate
+
+    write_estimate(
+        run_cellbender(snakemake.input[0], threads=snakemake.threads, **snakemake.params.settings),
+        snakemake.output.droplets,
+        snakemake.output.profile,
+    )

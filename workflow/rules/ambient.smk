@@ -1,0 +1,31 @@
+"""What CellBender says of the ambient RNA of each library, where the configuration asks for it.
+
+In: a sample's counts. Out: ``cellbender_droplets.parquet`` and ``cellbender_profile.parquet``, which
+:mod:`qc` reads.
+"""
+
+
+rule cellbender:
+    """Tell droplets with a cell from those without, and own RNA from the soup."""
+    input:
+        "<results>/samples/{sample}/counts.h5ad",
+    output:
+        droplets="<results>/samples/{sample}/cellbender_droplets.parquet",
+        profile="<results>/samples/{sample}/cellbender_profile.parquet",
+    log:
+        "<logs>/cellbender/{sample}.log",
+    benchmark:
+        "<benchmarks>/cellbender/{sample}.tsv"
+    conda:
+        "../../envs/gpu/environment.yaml"
+    container:
+        run.images["gpu"]
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, input: int(4000 + 40 * input.size_mb),
+        runtime=480,
+    params:
+        code=lambda wildcards: code_digest("cellbender"),
+        settings=run.config["ambient"]["cellbender"],
+    script:
+        "../../scripts/cellbender.py"
