@@ -8,6 +8,7 @@ explains is flagged.
 
 import importlib.util
 import logging
+import os
 import subprocess
 import sys
 import tempfile
@@ -163,9 +164,16 @@ def _run(counts: Path, folder: Path, options: list[str]) -> None:
     """Run the program in `folder`, where it leaves ``out.h5``; its lines go to the log."""
     command = [sys.executable, "-m", "cellbender.base_cli", "remove-background"]
     command += ["--input", str(counts), "--output", "out.h5", *options]
+    # the folder of the rules' scripts holds names of packages
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     last: list[str] = []
     with subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as program:
         for line in program.stdout:
             logger.info("%s", line.rstrip())

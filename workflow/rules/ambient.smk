@@ -5,7 +5,7 @@ In: a sample's counts. Out: ``cellbender_droplets.parquet`` and ``cellbender_pro
 """
 
 
-rule cellbender:
+rule ambient:
     """Tell droplets with a cell from those without, and own RNA from the soup."""
     input:
         "<results>/samples/{sample}/counts.h5ad",
@@ -13,9 +13,9 @@ rule cellbender:
         droplets="<results>/samples/{sample}/cellbender_droplets.parquet",
         profile="<results>/samples/{sample}/cellbender_profile.parquet",
     log:
-        "<logs>/cellbender/{sample}.log",
+        "<logs>/ambient/{sample}.log",
     benchmark:
-        "<benchmarks>/cellbender/{sample}.tsv"
+        "<benchmarks>/ambient/{sample}.tsv"
     conda:
         "../../envs/gpu/environment.yaml"
     container:
@@ -25,7 +25,7 @@ rule cellbender:
         mem_mb=lambda wildcards, input: int(4000 + 40 * input.size_mb),
         runtime=480,
     params:
-        code=lambda wildcards: code_digest("cellbender"),
+        code=lambda wildcards: code_digest("ambient"),
         settings=run.config["ambient"]["cellbender"],
     script:
-        "../../scripts/cellbender.py"
+        "../../scripts/ambient.py"

@@ -1,4 +1,4 @@
-"""Rule `cellbender`: what CellBender says of the soup and the cells of one library."""
+"""Rule `ambient`: what CellBender says of the soup and the cells of one library."""
 
 from emhniche.logs import job_log
 
