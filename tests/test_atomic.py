@@ -60,9 +60,9 @@ def temporaries(module: ast.Module) -> set[str]:
                 inside = {name_of(one) for one in ast.walk(item) if isinstance(one, ast.Call)}
                 if inside & (ATOMIC | {"TemporaryDirectory"}) and item.optional_vars is not None:
                     found |= names(item.optional_vars)
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-            if name_of(node.value) in {"BytesIO", "StringIO"}:
-                found |= set().union(*map(names, node.targets))
+        call = node.value if isinstance(node, ast.Assign) else None
+        if isinstance(call, ast.Call) and name_of(call) in {"BytesIO", "StringIO"}:
+            found |= set().union(*map(names, node.targets))
     # a path inside a temporary folder
     for node in ast.walk(module):
         if isinstance(node, ast.Assign) and names(node.value) & found:

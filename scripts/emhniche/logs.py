@@ -30,9 +30,9 @@ def job_log(path: str | Path) -> Iterator[logging.Logger]:
     Raises
     ------
     SystemExit
-        With status 1 when the block raises :class:`InputError`, or the disk is full; a message of one
-        line is the last of the log and of standard error. Any other exception is logged with its
-        traceback and raised.
+        With status 1 when the block raises :class:`InputError`, or the disk is full; a message of
+        one line is the last of the log and of standard error. Any other exception is logged with
+        its traceback and raised.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, mode="w", encoding="utf-8")
