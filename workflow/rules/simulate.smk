@@ -6,7 +6,6 @@ truth, which no stage between reads), ``simulate/recovered.tsv`` (each truth, wh
 and whether that is right) and ``report/planted.html``.
 """
 
-
 # Thousands of cells, which is what the work of `simulate` grows with.
 DRAWN = run.study.settings["cells_per_library"] * len(run.samples) / 1000
 
