@@ -27,7 +27,7 @@ if given.measure:
     snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     dry = [*snakemake, "-n", "-F", "--cores", "1", "--directory", folder, "--configfile"]
     said = subprocess.run([*dry, str(Path(folder, config))], capture_output=True, text=True)
-    found = measure(planned_jobs(said.stdout + said.stderr), folder, run=name)
+    found = measure(planned_jobs(said.stdout + said.stderr), Path(folder), run=name)
     if found.empty:
         sys.exit(f"error: {folder}: no finished run of {config} is here\n{said.stderr[-2000:]}")
     points = pd.concat([points[points["run"] != name], found]).sort_values(["rule", "run", "size"])

@@ -5,6 +5,7 @@
 the input that no measured job lies above, times a margin.
 """
 
+import ast
 import math
 import re
 from pathlib import Path
@@ -26,6 +27,11 @@ that busy machines can be learned from; its margin covers slow disks and slow no
 
 BY_HAND = ("fetch",)
 """Rules whose row is written by hand: they wait for the network, and use next to nothing."""
+
+LEAST_SLOPE = {("ingest_file", "mem_mb"): 20.0}
+"""What no fit goes below. Files of counts are packed tightly and by very different means: the
+measured ones of a few MB say nothing of a text or R file of a GB, which unpacks to some 20 times
+its size."""
 
 MEASURED = ["rule", "run", "size", *(column for column, *_ in MEASURES.values())]
 
@@ -54,7 +60,8 @@ def fit(measured: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
                 continue
             start, slope = line_above(known["size"], known[column])
             table.loc[rule, kind] = max(least, step * math.ceil(margin * start / step))
-            table.loc[rule, f"{kind}_per"] = float(f"{margin * slope:.2g}")
+            slope = max(float(f"{margin * slope:.2g}"), LEAST_SLOPE.get((rule, kind), 0.0))
+            table.loc[rule, f"{kind}_per"] = slope
     return table
 
 
@@ -98,8 +105,9 @@ def planned_jobs(text: str) -> pd.DataFrame:
         and, for each of :data:`KINDS`, what the job asks for (NaN where an input is not there).
     """
     rows = []
-    for rule, block in re.findall(r"(?m)^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", text):
-        said = dict(re.findall(r"(?m)^ {4}(\w+): (.*)$", block))
+    # the jobs of a group are indented
+    for _, rule, block in re.findall(r"(?m)^( *)(?:local)?rule (\w+):\n((?:\1 {4}.*\n)+)", text):
+        said = dict(re.findall(r"(?m)^ +(\w+): (.*)$", block))
         if "benchmark" not in said:
             continue
         numbers = dict(re.findall(r"(\w+)=(\d+)(?:,|$)", said.get("resources", "")))
@@ -112,7 +120,7 @@ def planned_jobs(text: str) -> pd.DataFrame:
 _FILES = ("input", "output")
 
 
-def measure(jobs: pd.DataFrame, folder: str | Path, *, run: str) -> pd.DataFrame:
+def measure(jobs: pd.DataFrame, folder: Path, *, run: str) -> pd.DataFrame:
     """Return what the jobs of a finished run used.
 
     Parameters
@@ -127,24 +135,30 @@ def measure(jobs: pd.DataFrame, folder: str | Path, *, run: str) -> pd.DataFrame
     Returns
     -------
     pandas.DataFrame
-        Columns :data:`MEASURED`, one row a job whose benchmark and input are there.
+        Columns :data:`MEASURED`, one row a job whose benchmark is there, and its input too, or a
+        benchmark that tells its size (``--benchmark-extended``).
     """
     rows = []
     for job in jobs.itertuples():
         benchmark = Path(folder, job.benchmark)
-        size = _size_of(job, Path(folder))
-        if job.rule in BY_HAND or not benchmark.is_file() or size is None:
+        if job.rule in BY_HAND or not benchmark.is_file():
             continue
-        used = pd.to_numeric(pd.read_csv(benchmark, sep="\t").iloc[-1], errors="coerce")
-        written = _mb(job.output, Path(folder))
+        said = pd.read_csv(benchmark, sep="\t").iloc[-1]
+        used = pd.to_numeric(said, errors="coerce")
+        size = _size_of(job, said, folder)
+        if size is None:
+            continue
+        written = _mb(job.output, folder)
         rows.append([job.rule, run, size, used["max_rss"], used["cpu_time"] / 60, written])
     return pd.DataFrame(rows, columns=MEASURED).round(3)
 
 
-def _size_of(job, folder: Path) -> float | None:
+def _size_of(job, said: pd.Series, folder: Path) -> float | None:
     if job.rule == "simulate":
         cells = Path(folder, next(path for path in job.output if path.endswith(".parquet")))
         return len(pd.read_parquet(cells)) / 1000 if cells.is_file() else None
+    if "input_size_mb" in said:  # each file and its size
+        return sum(ast.literal_eval(said["input_size_mb"]).values())
     return _mb(job.input, folder)
 
 

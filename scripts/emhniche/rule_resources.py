@@ -55,7 +55,7 @@ def read_rule_resources(path: str | Path) -> pd.DataFrame:
         values = pd.to_numeric(table[column], errors="coerce")
         for rule in table["rule"][~(values >= 0)]:
             raise InputError(f"{path}: rule {rule}: {column} must be a number of 0 or more")
-        table[column] = values
+        table[column] = values.astype(float)
     return table.set_index("rule")
 
 
