@@ -167,12 +167,11 @@ def test_many_samples_are_few_submitted_jobs(tmp_path):
     assert run.returncode == 0, run.stderr[-3000:]
     said = run.stdout + run.stderr
     profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))
-    components = profile["group-components"]
-    assert set(components) <= set(RULES)
+    groups, components = profile["groups"], profile["group-components"]
     submitted = re.findall(r"(?m)^\[[^]]*\] Group job (\w+) ", said)
     for rule in ("ingest_file", "ingest", "qc", "qc_page"):
         assert len(re.findall(rf"(?m)^ +rule {rule}:$", said)) == number
-        assert submitted.count(rule) == -(-number // components[rule])
+        assert submitted.count(groups[rule]) == -(-number // components[groups[rule]])
     alone = set(re.findall(r"(?m)^rule (\w+):", said)) - {"all"}
-    assert not alone & set(components)
+    assert not alone & set(groups)
     assert len(submitted) + len(alone) < number / 2

@@ -95,9 +95,6 @@ def train_scvi(
     genes: ad.AnnData,
     *,
     batch_key: str,
-    accelerator: str,
-    precision: str,
-    cpu_after_failure: bool,
     n_latent: int,
     n_hidden: int,
     n_layers: int,
@@ -105,10 +102,9 @@ def train_scvi(
     min_cell_visits: int,
     kl_ramp: float,
     peak_rate: float,
-    batch_size: int,
-    max_batch_size: int,
     threads: int,
     seed: int,
+    **device,
 ) -> Integration:
     """Train scVI with a short one-cycle schedule.
 
@@ -123,9 +119,6 @@ def train_scvi(
         Cells x highly variable genes, raw counts.
     batch_key
         Column of ``obs`` with the batch.
-    accelerator, precision, cpu_after_failure, batch_size, max_batch_size
-        Which device trains, how, and what happens when it fails
-        (:func:`emhniche.devices.train_on_device`).
     n_latent, n_hidden, n_layers
         Size of the network.
     epochs
@@ -141,6 +134,9 @@ def train_scvi(
         CPU threads.
     seed
         Seed of split, weights and sampling.
+    **device
+        Which device trains, how, and what happens when it fails: the settings of
+        :func:`emhniche.devices.train_on_device`.
 
     Returns
     -------
@@ -183,21 +179,17 @@ def train_scvi(
         trained.update(model=model, history=history)
         return model.get_latent_representation()
 
-    latent, device = train_on_device(
+    latent, used = train_on_device(
         lambda place: train_until_finite(partial(train, place), peak_rate=peak_rate),
-        accelerator=accelerator,
-        precision=precision,
-        batch_size=batch_size,
-        max_batch_size=max_batch_size,
-        cpu_after_failure=cpu_after_failure,
         cell_visits=passes * genes.n_obs,
         n_genes=genes.n_vars,
+        **device,
     )
     return Integration(
         latent=latent_table(latent, genes.obs_names),
         history=trained["history"].table(),
         save=lambda folder: trained["model"].save(str(folder), overwrite=True),
-        device=device,
+        device=used,
     )
 
 

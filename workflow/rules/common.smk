@@ -75,7 +75,7 @@ def given_or_made(sample):
 
 
 def asks(rule, kind, size=None):
-    """Return what a rule asks for: by the size of its input, or by a size known beforehand."""
+    """Return how much is asked for, by the size of the input or by a size known beforehand."""
     line = rule_resources.loc[rule]
     return by_input(line, kind) if size is None else by_size(line, kind, size)
 

@@ -17,9 +17,6 @@ rule fetch:
         "<benchmarks>/fetch/{dataset}/{file}.tsv"
     wildcard_constraints:
         file="[^/]+",
-    # one job for many samples, where jobs are submitted
-    group:
-        "fetch"
     conda:
         "../../envs/cpu/environment.yaml"
     container:

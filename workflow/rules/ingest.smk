@@ -24,9 +24,6 @@ rule ingest_file:
         group="[^/]+",
     # on the longest path: pages and comparisons can wait
     priority: 1
-    # one job for many samples, where jobs are submitted
-    group:
-        "ingest_file"
     conda:
         "../../envs/cpu/environment.yaml"
     container:
@@ -61,9 +58,6 @@ rule ingest:
         "<benchmarks>/ingest/{sample}.tsv"
     # on the longest path: pages and comparisons can wait
     priority: 1
-    # one job for many samples, where jobs are submitted
-    group:
-        "ingest"
     conda:
         "../../envs/cpu/environment.yaml"
     container:

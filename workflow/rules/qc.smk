@@ -21,9 +21,6 @@ rule qc:
         "<benchmarks>/qc/{sample}.tsv"
     # on the longest path: pages and comparisons can wait
     priority: 1
-    # one job for many samples, where jobs are submitted
-    group:
-        "qc"
     conda:
         "../../envs/cpu/environment.yaml"
     container:

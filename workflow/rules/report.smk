@@ -51,9 +51,6 @@ rule qc_page:
         "<logs>/report/{sample}.log",
     benchmark:
         "<benchmarks>/report/{sample}.tsv"
-    # one job for many samples, where jobs are submitted
-    group:
-        "qc_page"
     conda:
         "../../envs/report/environment.yaml"
     container:
