@@ -114,7 +114,7 @@ def test_a_wrong_table_ends_in_one_line(tmp_path, edit, message):
     assert COLUMNS[0] == "rule"
 
 
-def test_the_finished_demo_stayed_below_what_its_jobs_asked_for(monkeypatch):
+def test_the_finished_demo_stayed_below_what_its_jobs_asked_for():
     """The jobs as planned now, beside what the benchmarks of the last demo say."""
     if not (ROOT / "results" / "demo" / "report" / "index.html").exists():
         pytest.skip("no finished demo here: make demo")
@@ -157,6 +157,24 @@ def many_samples(folder: Path, number: int) -> None:
         )
     pd.DataFrame(rows).to_csv(folder / "samples.tsv", sep="\t", index=False)
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+
+
+def test_a_user_s_value_wins_and_a_second_attempt_asks_for_more(tmp_path, table):
+    """The only file is empty, so that it fails twice."""
+    many_samples(tmp_path, 1)
+    wanted = ("--set-resources", "merge:mem_mb=16000", "ingest_file:runtime=7")
+    run = snakemake(tmp_path, "--cores", "1", "--resources", "mem_mb=32000", "-n", *wanted)
+    planned = planned_jobs(run.stdout + run.stderr).set_index("rule")
+    assert planned.loc["merge", "mem_mb"] == 16000
+    assert planned.loc["ingest_file", "runtime"] == 7
+    assert planned.loc["ingest_file", "disk_mb"] == asked(
+        table.loc["ingest_file"], "disk_mb", 0.006
+    )
+    run = snakemake(tmp_path, "--cores", "1", "--resources", "mem_mb=32000", "--retries", "1")
+    assert run.returncode != 0
+    said = re.findall(r"rule ingest_file:\n(?: .*\n)*? +resources: .*\bmem_mb=(\d+)", run.stderr)
+    assert len(said) == 2, run.stderr[-3000:]
+    assert int(said[1]) == pytest.approx(1.5 * int(said[0]), abs=1)
 
 
 def test_many_samples_are_few_submitted_jobs(tmp_path):
