@@ -12,9 +12,10 @@ CONFIG ?= $(PUBLIC)
 BIN = .venv/bin
 READY = .venv/.ready
 SNAKEMAKE = $(BIN)/snakemake
+UV = $(firstword $(wildcard .tools/uv/bin/uv) uv)
 RUN = $(SNAKEMAKE) --cores $(CORES) --resources mem_mb=$(MEM_MB) --configfile
 
-.PHONY: help setup demo public known-answers test lint format docs unlock clean
+.PHONY: help setup demo public known-answers test lint format docs resources audit release unlock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -52,6 +53,18 @@ format: $(READY) ## put code and rules into shape
 docs: $(READY) ## write what is generated: config/README.md and envs/*/environment.yaml
 	$(BIN)/python -m emhniche.config_docs
 	$(BIN)/python -m emhniche.environments
+
+resources: $(READY) ## fit what rules ask for from resources/rule_measured.tsv
+	$(BIN)/python scripts/fit_rule_resources.py
+
+# a package that the service does not know is no clean one: --strict
+audit: $(READY) ## ask PyPI whether a locked package has a known weakness
+	@mkdir -p dist
+	$(UV) export --quiet --frozen --no-emit-project --no-hashes --all-groups --output-file dist/locked.txt
+	$(UV) tool run pip-audit==2.10.1 --strict --no-deps --disable-pip --requirement dist/locked.txt
+
+release: $(READY) ## pack the commit, its lock and the sums of its files into dist/
+	$(BIN)/python -m emhniche.release
 
 unlock: $(READY) ## take away the lock that a crashed run left
 	$(SNAKEMAKE) --unlock

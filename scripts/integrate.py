@@ -3,8 +3,6 @@
 from emhniche.logs import job_log
 
 with job_log(snakemake.log[0]):
-    from pathlib import Path
-
     from emhniche import io
     from emhniche.integrate import integrate
 
@@ -18,7 +16,8 @@ with job_log(snakemake.log[0]):
         **snakemake.params.settings,
     )
     if found.save:
-        found.save(Path(snakemake.output.model))
+        with io.atomic_folder(snakemake.output.model) as folder:
+            found.save(folder)
         io.write_table(found.history, snakemake.output.history)
         io.write_json(found.device, snakemake.output.device)
     io.write_table(found.latent, snakemake.output.latent)

@@ -274,6 +274,20 @@ def test_methods_say_what_estimated_the_false_discoveries_among_called_cells(roo
         assert any(citation.startswith(source) for citation, _ in cited([paragraph], registry())[1])
 
 
+def test_methods_warn_of_a_gpu_that_failed(root: Path):
+    provenance = read_json(root / "provenance.json")
+
+    def told(**device: str | None) -> str:
+        record = provenance | {"accelerator": device}
+        return " ".join(one.text for one in methods_text(CONFIG, record, epochs=9, tables={}))
+
+    failed = told(used="cpu", fell_back="CUDA out of memory")
+    assert "Warning: the GPU failed (CUDA out of memory), so a CPU trained the model." in failed
+    gpu = told(used="cuda", name="Made-up GPU", precision="bf16", fell_back=None)
+    assert "trained on a GPU (Made-up GPU, in 16 and 32 bits)" in gpu
+    assert "GPU" not in told(used="cpu", fell_back=None)
+
+
 def test_methods_tell_of_signals_only_what_the_run_used(root: Path):
     provenance = read_json(root / "provenance.json")
 

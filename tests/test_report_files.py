@@ -94,7 +94,7 @@ def test_provenance_records_sums_versions_and_settings(tmp_path: Path):
         sources={"samples": config["samples"]},
         registry=registry(),
         counts={"s1": counts},
-        device={"asked_for": "auto", "used": "cpu", "name": None},
+        device={"asked_for": "auto", "used": "cpu", "fell_back": None},
         repository=tmp_path,
     )
     assert record["accelerator"]["used"] == "cpu"

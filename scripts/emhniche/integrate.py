@@ -10,6 +10,7 @@ did can be seen.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anndata as ad
@@ -35,14 +36,14 @@ class Integration:
     save
         Writes the trained model into a folder; None for a method without one.
     device
-        ``asked_for``, ``used`` (``cpu``, ``cuda`` or ``mps``) and ``name`` of the accelerator (None
-        for a CPU); None for a method that is not trained.
+        What trained the model (:func:`emhniche.devices.train_on_device`); None for a method that is
+        not trained.
     """
 
     latent: pd.DataFrame
     history: pd.DataFrame
     save: Callable[[Path], None] | None
-    device: dict[str, str | None] | None
+    device: dict[str, object] | None
 
 
 def integrate(
@@ -94,7 +95,6 @@ def train_scvi(
     genes: ad.AnnData,
     *,
     batch_key: str,
-    accelerator: str,
     n_latent: int,
     n_hidden: int,
     n_layers: int,
@@ -102,9 +102,9 @@ def train_scvi(
     min_cell_visits: int,
     kl_ramp: float,
     peak_rate: float,
-    batch_size: int,
     threads: int,
     seed: int,
+    **device,
 ) -> Integration:
     """Train scVI with a short one-cycle schedule.
 
@@ -119,8 +119,6 @@ def train_scvi(
         Cells x highly variable genes, raw counts.
     batch_key
         Column of ``obs`` with the batch.
-    accelerator
-        ``auto``, ``gpu`` or ``cpu``.
     n_latent, n_hidden, n_layers
         Size of the network.
     epochs
@@ -132,12 +130,13 @@ def train_scvi(
         The KL weight would reach 1 after so many times the passes.
     peak_rate
         Highest learning rate.
-    batch_size
-        Cells a step.
     threads
         CPU threads.
     seed
         Seed of split, weights and sampling.
+    **device
+        Which device trains, how, and what happens when it fails: the settings of
+        :func:`emhniche.devices.train_on_device`.
 
     Returns
     -------
@@ -147,20 +146,18 @@ def train_scvi(
     Raises
     ------
     InputError
-        When a GPU is asked for and there is none, there are too few cells, or training diverges at
-        a quarter of the rate too.
+        When a GPU is asked for and there is none, it fails and the CPU may not take over, there are
+        too few cells, or training diverges at a quarter of the rate too.
     """
     import scvi
     import torch
 
+    from emhniche.devices import Place, train_on_device
     from emhniche.sparse_likelihood import SCVI
     from emhniche.training import (
         History,
         OneCyclePlan,
         count_epochs,
-        device_name,
-        fitting_batch,
-        pick_accelerator,
         run_settings,
         train_until_finite,
     )
@@ -169,26 +166,30 @@ def train_scvi(
     genes.obs["_batch"] = genes.obs[batch_key].astype(str).to_numpy()
     SCVI.setup_anndata(genes, batch_key="_batch")
     passes = count_epochs(genes.n_obs, epochs=epochs, min_cell_visits=min_cell_visits)
-    used = pick_accelerator(accelerator)
-    settings = run_settings(passes, used, fitting_batch(genes.n_obs, batch_size))
     trained = {}
 
-    def train(rate: float) -> np.ndarray:
+    def train(place: Place, rate: float) -> np.ndarray:
         scvi.settings.seed = seed
         size = {"n_hidden": n_hidden, "n_latent": n_latent, "n_layers": n_layers}
         model, history = SCVI(genes, gene_likelihood="nb", **size), History(passes)
         model._training_plan_cls = OneCyclePlan
         plan = {"lr": rate, "n_epochs_kl_warmup": round(kl_ramp * passes)}
-        model.train(callbacks=[history], plan_kwargs=plan, **settings)
+        settings = run_settings(passes, place, genes.n_obs)
+        model.train(callbacks=[history, place.load], plan_kwargs=plan, **settings)
         trained.update(model=model, history=history)
         return model.get_latent_representation()
 
-    latent = train_until_finite(train, peak_rate=peak_rate)
+    latent, used = train_on_device(
+        lambda place: train_until_finite(partial(train, place), peak_rate=peak_rate),
+        cell_visits=passes * genes.n_obs,
+        n_genes=genes.n_vars,
+        **device,
+    )
     return Integration(
         latent=latent_table(latent, genes.obs_names),
         history=trained["history"].table(),
         save=lambda folder: trained["model"].save(str(folder), overwrite=True),
-        device={"asked_for": accelerator, "used": used, "name": device_name(used)},
+        device=used,
     )
 
 

@@ -1,6 +1,9 @@
 """One log for each job, and one line for a user's mistake."""
 
+import errno
 import logging
+import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -27,8 +30,9 @@ def job_log(path: str | Path) -> Iterator[logging.Logger]:
     Raises
     ------
     SystemExit
-        With status 1 when the block raises :class:`InputError`; its message is the last line of the
-        log and of standard error. Any other exception is logged with its traceback and raised.
+        With status 1 when the block raises :class:`InputError`, or the disk is full; a message of
+        one line is the last of the log and of standard error. Any other exception is logged with
+        its traceback and raised.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, mode="w", encoding="utf-8")
@@ -39,16 +43,53 @@ def job_log(path: str | Path) -> Iterator[logging.Logger]:
     logging.captureWarnings(True)
     warnings.simplefilter("default")
     logger = logging.getLogger("emhniche")
+    hooks = sys.excepthook, sys.unraisablehook
+    # what HDF5 cannot flush to a full disk would fill standard error with tracebacks
+    sys.excepthook = lambda kind, error, trace: logger.warning("ignored: %s", error)
+    sys.unraisablehook = lambda ignored: logger.warning("ignored: %s", ignored.exc_value)
     try:
         yield logger
         logger.info("done")
     except InputError as error:
-        logger.error("%s", error)
-        print(f"error: {error}", file=sys.stderr)
+        _say(logger, str(error))
         raise SystemExit(1) from None
-    except Exception:
+    except Exception as error:
+        if disk_is_full(error):
+            _say(
+                logger,
+                f"{Path(path).stem}: no space left on the disk; nothing half-written is kept: free "
+                "some and start the same command again",
+            )
+            sys.stderr.flush()
+            # HDF5 would try again to write what it holds, and end by a segmentation fault
+            os._exit(1)
         logger.exception("failed")
         raise
     finally:
+        sys.excepthook, sys.unraisablehook = hooks
         root.removeHandler(handler)
         handler.close()
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Tell whether an exception, or one that it came from, means a full disk or quota.
+
+    Libraries that write with their own code (HDF5, Arrow, torch) say so in the text only.
+
+    Parameters
+    ----------
+    error
+        The exception.
+    """
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if re.search(r"No space left on device|Disk quota exceeded", str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _say(logger: logging.Logger, message: str) -> None:
+    logger.error("%s", message)
+    print(f"error: {message}", file=sys.stderr)

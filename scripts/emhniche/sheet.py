@@ -16,6 +16,7 @@ import pandas as pd
 from emhniche.errors import InputError
 from emhniche.loading import is_10x
 from emhniche.schema import check, complete, nearest
+from emhniche.secret import refuse_secret
 
 WRITTEN_BY_THE_PIPELINE = (
     *("barcode", "cell_id", "label", "lineage", "cell_type", "confidence", "cluster"),
@@ -129,11 +130,13 @@ def read_registry(path: str | Path, schema: dict[str, Any]) -> pd.DataFrame:
     Raises
     ------
     InputError
-        When a row is malformed or a file is named twice.
+        When a row is malformed, a file is named twice or a url carries a secret.
     """
     rows = list(_read_rows(path, schema, known=list(schema["properties"]), name="file"))
     registry = pd.DataFrame(rows).set_index("file")
     _refuse_repeats(path, registry.index.tolist(), "file")
+    for file, url in registry["url"].items():
+        refuse_secret(url, f"{path}: file '{file}'")
     return registry
 
 
@@ -152,13 +155,14 @@ def check_files(path: str | Path, samples: pd.DataFrame, registry: pd.DataFrame)
     Raises
     ------
     InputError
-        When a name is not in the registry, not a url and not an existing path.
+        When a name is not in the registry, not a url and not an existing path, or carries a secret.
     """
     for sample, text in samples["file"].items():
         where = f"{path}: sample '{sample}': file"
         if not split_list(text):
             raise InputError(f"{where}: names no file; name the one that holds the counts")
         for name in split_list(text):
+            refuse_secret(name if is_url(name) else "", where)
             if name in registry.index or is_url(name) or Path(name).exists():
                 continue
             hint = nearest(Path(name).name, registry.index)

@@ -64,7 +64,9 @@ class SparseNegativeBinomial(NegativeBinomial):
         torch.Tensor
             Cells x genes, natural logarithm.
         """
-        return _LogProbability.apply(value, self.mu, self.theta)
+        # where the network computes in 16 bits, the likelihood does not
+        wide = torch.promote_types(self.mu.dtype, torch.float32)
+        return _LogProbability.apply(value.to(wide), self.mu.to(wide), self.theta.to(wide))
 
 
 class SparseVAE(VAE):

@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from scvi.train import TrainingPlan
 
+from emhniche.devices import TRAINING_PRECISION, Place
 from emhniche.errors import InputError
 
 WARM_UP = 0.2
@@ -81,22 +82,24 @@ def fitting_batch(n_cells: int, batch_size: int) -> int:
     return batch_size
 
 
-def run_settings(passes: int, accelerator: str, batch_size: int) -> dict[str, object]:
+def run_settings(passes: int, place: Place, n_cells: int) -> dict[str, object]:
     """Return what scvi-tools' ``train`` is told.
 
     Parameters
     ----------
     passes
         Passes over the cells.
-    accelerator
-        Result of :func:`pick_accelerator`.
-    batch_size
-        Cells a step.
+    place
+        Where and how to train.
+    n_cells
+        Cells of the run.
     """
     return {
         "max_epochs": passes,
-        "accelerator": accelerator,
-        "batch_size": batch_size,
+        "accelerator": place.used,
+        "devices": 1,
+        "precision": TRAINING_PRECISION[place.precision],
+        "batch_size": fitting_batch(n_cells, place.batch_size),
         "train_size": TRAIN_SHARE,
         "check_val_every_n_epoch": 1,
         "enable_progress_bar": False,
@@ -225,47 +228,3 @@ _LOSSES: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "reconstruction_loss": lambda mean: mean[0],
     "kl_local": lambda mean: mean[1],
 }
-
-
-def pick_accelerator(wanted: str) -> str:
-    """Turn the setting into what Lightning takes, and say which device it is.
-
-    Parameters
-    ----------
-    wanted
-        ``auto`` (a GPU when there is one), ``gpu`` or ``cpu``.
-
-    Returns
-    -------
-    str
-        ``cuda``, ``mps`` or ``cpu``.
-
-    Raises
-    ------
-    InputError
-        When ``gpu`` is asked for and there is none.
-    """
-    found = "cpu"
-    if torch.cuda.is_available():
-        found = "cuda"
-    elif torch.backends.mps.is_available():
-        found = "mps"
-    if wanted == "gpu" and found == "cpu":
-        raise InputError(
-            "config: integrate.scvi.accelerator: gpu is asked for and this machine shows none; "
-            "use auto or cpu"
-        )
-    device = "cpu" if wanted == "cpu" else found
-    logger.info("accelerator: %s", device)
-    return device
-
-
-def device_name(used: str) -> str | None:
-    """Return the name of the first CUDA device where one is used, and None elsewhere.
-
-    Parameters
-    ----------
-    used
-        Result of :func:`pick_accelerator`.
-    """
-    return torch.cuda.get_device_name(0) if used == "cuda" else None

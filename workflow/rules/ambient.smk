@@ -22,8 +22,9 @@ rule ambient:
         run.images["gpu"]
     threads: 1
     resources:
-        mem_mb=lambda wildcards, input: int(4000 + 40 * input.size_mb),
-        runtime=480,
+        mem_mb=asks("ambient", "mem_mb"),
+        runtime=asks("ambient", "runtime"),
+        disk_mb=asks("ambient", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("ambient"),
         settings=run.config["ambient"]["cellbender"],

@@ -26,8 +26,9 @@ rule annotate:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=lambda wildcards, input: int(600 + 15 * input.size_mb),
-        runtime=60,
+        mem_mb=asks("annotate", "mem_mb"),
+        runtime=asks("annotate", "runtime"),
+        disk_mb=asks("annotate", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("annotate"),
         settings=run.config["annotate"],

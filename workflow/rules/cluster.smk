@@ -24,8 +24,9 @@ rule cluster:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=lambda wildcards, input: int(900 + 80 * input.size_mb),
-        runtime=60,
+        mem_mb=asks("cluster", "mem_mb"),
+        runtime=asks("cluster", "runtime"),
+        disk_mb=asks("cluster", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("cluster"),
         settings=run.config["cluster"],

@@ -44,6 +44,7 @@ from emhniche.code import code_digest, put_first
 from emhniche.errors import InputError
 from emhniche.leftovers import remove_leftovers
 from emhniche.paths import input_paths
+from emhniche.rule_resources import by_input, by_size, read_rule_resources
 from emhniche.settings import load_run
 
 put_first(ROOT / "scripts")
@@ -59,6 +60,7 @@ try:
         root=ROOT,
         source=" + ".join(map(str, workflow.configfiles)) or "config",
     )
+    rule_resources = read_rule_resources(ROOT / "resources" / "rule_resources.tsv")
 except InputError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(1)
@@ -72,7 +74,13 @@ def given_or_made(sample):
     return [path if path.startswith("<results>") else local(path) for path in paths]
 
 
-# The same for gene lists.
+def asks(rule, kind, size=None):
+    """Return how much is asked for, by the size of the input or by a size known beforehand."""
+    line = rule_resources.loc[rule]
+    return by_input(line, kind) if size is None else by_size(line, kind, size)
+
+
+# Gene lists are local, too.
 run.config["resources"] |= {key: local(path) for key, path in run.config["resources"].items()}
 
 

@@ -23,8 +23,9 @@ rule fetch:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=300,
-        runtime=240,
+        mem_mb=asks("fetch", "mem_mb"),
+        runtime=asks("fetch", "runtime"),
+        disk_mb=asks("fetch", "disk_mb"),
     params:
         source=lambda wildcards: fetch_source(
             wildcards.dataset, wildcards.file, run.samples, run.registry

@@ -30,8 +30,9 @@ rule ingest_file:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=lambda wildcards, input: max(2000, int(20 * input.size_mb)),
-        runtime=60,
+        mem_mb=asks("ingest_file", "mem_mb"),
+        runtime=asks("ingest_file", "runtime"),
+        disk_mb=asks("ingest_file", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("ingest_file"),
         format=lambda wildcards: group_sample(wildcards.dataset, wildcards.group, run.samples)[
@@ -63,8 +64,9 @@ rule ingest:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=lambda wildcards, input: max(1000, int(10 * input.size_mb)),
-        runtime=20,
+        mem_mb=asks("ingest", "mem_mb"),
+        runtime=asks("ingest", "runtime"),
+        disk_mb=asks("ingest", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("ingest"),
         select=lambda wildcards: run.samples.at[wildcards.sample, "select"],

@@ -28,8 +28,9 @@ rule integrate_scvi:
         run.images["gpu"]
     threads: 1
     resources:
-        mem_mb=lambda wildcards, input: int(1200 + 40 * input.size_mb),
-        runtime=240,
+        mem_mb=asks("integrate_scvi", "mem_mb"),
+        runtime=asks("integrate_scvi", "runtime"),
+        disk_mb=asks("integrate_scvi", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("integrate"),
         settings=run.config["integrate"]["scvi"],
@@ -58,8 +59,9 @@ rule integrate_components:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=lambda wildcards, input: int(600 + 15 * input.size_mb),
-        runtime=60,
+        mem_mb=asks("integrate_components", "mem_mb"),
+        runtime=asks("integrate_components", "runtime"),
+        disk_mb=asks("integrate_components", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("integrate"),
         settings=lambda wildcards: run.config["integrate"].get(wildcards.method, {}),
@@ -90,8 +92,9 @@ rule integrate_metrics:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=lambda wildcards, input: int(600 + 15 * input.size_mb),
-        runtime=60,
+        mem_mb=asks("integrate_metrics", "mem_mb"),
+        runtime=asks("integrate_metrics", "runtime"),
+        disk_mb=asks("integrate_metrics", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("integrate_metrics"),
         methods=run.config["integrate"]["methods"],

@@ -33,8 +33,9 @@ rule known_answers:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=lambda wildcards, input: int(600 + 15 * input.size_mb),
-        runtime=20,
+        mem_mb=asks("known_answers", "mem_mb"),
+        runtime=asks("known_answers", "runtime"),
+        disk_mb=asks("known_answers", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("known_answers"),
         species=run.species,

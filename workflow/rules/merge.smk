@@ -29,8 +29,9 @@ rule merge:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=lambda wildcards, input: int(600 + 15 * input.size_mb),
-        runtime=60,
+        mem_mb=asks("merge", "mem_mb"),
+        runtime=asks("merge", "runtime"),
+        disk_mb=asks("merge", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("merge"),
         settings=run.config["merge"],

@@ -34,8 +34,9 @@ rule myeloid:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=lambda wildcards, input: int(600 + 15 * input.size_mb),
-        runtime=60,
+        mem_mb=asks("myeloid", "mem_mb"),
+        runtime=asks("myeloid", "runtime"),
+        disk_mb=asks("myeloid", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("myeloid"),
         settings=run.config["myeloid"],

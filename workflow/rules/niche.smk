@@ -72,8 +72,9 @@ rule niche:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=lambda wildcards, input: int(600 + 15 * input.size_mb),
-        runtime=60,
+        mem_mb=asks("niche", "mem_mb"),
+        runtime=asks("niche", "runtime"),
+        disk_mb=asks("niche", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("niche"),
         settings=run.config["niche"],
@@ -133,8 +134,9 @@ rule signals:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=lambda wildcards, input: int(800 + 15 * input.size_mb),
-        runtime=60,
+        mem_mb=asks("signals", "mem_mb"),
+        runtime=asks("signals", "runtime"),
+        disk_mb=asks("signals", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("niche_signals"),
         settings=run.config["niche"],
@@ -167,8 +169,9 @@ rule axes:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=600,
-        runtime=10,
+        mem_mb=asks("axes", "mem_mb"),
+        runtime=asks("axes", "runtime"),
+        disk_mb=asks("axes", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("niche_axes"),
     script:

@@ -34,8 +34,9 @@ rule qc:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=20,
+        mem_mb=asks("qc", "mem_mb"),
+        runtime=asks("qc", "runtime"),
+        disk_mb=asks("qc", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("qc"),
         settings=run.config["qc"],
@@ -68,8 +69,9 @@ rule qc_verdicts:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=20,
+        mem_mb=asks("qc_verdicts", "mem_mb"),
+        runtime=asks("qc_verdicts", "runtime"),
+        disk_mb=asks("qc_verdicts", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("qc_verdicts"),
         sheet=run.samples[["sex", "donor", "keep_failed"]].to_dict("index"),

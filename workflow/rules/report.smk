@@ -57,8 +57,9 @@ rule qc_page:
         run.images["report"]
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=asks("qc_page", "mem_mb"),
+        runtime=asks("qc_page", "runtime"),
+        disk_mb=asks("qc_page", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("report_sample"),
         sheet=lambda wildcards: run.samples.loc[wildcards.sample].to_dict(),
@@ -95,8 +96,9 @@ rule provenance:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=asks("provenance", "mem_mb"),
+        runtime=asks("provenance", "runtime"),
+        disk_mb=asks("provenance", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("report_provenance"),
         config={key: value for key, value in run.config.items() if key != "fetch"},
@@ -133,8 +135,9 @@ rule atlas:
         run.images["report"]
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=30,
+        mem_mb=asks("atlas", "mem_mb"),
+        runtime=asks("atlas", "runtime"),
+        disk_mb=asks("atlas", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("report_atlas"),
         methods=run.config["integrate"]["methods"],
@@ -217,8 +220,9 @@ rule report:
         run.images["report"]
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=asks("report", "mem_mb"),
+        runtime=asks("report", "runtime"),
+        disk_mb=asks("report", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("report"),
         config={key: value for key, value in run.config.items() if key != "fetch"},
@@ -254,8 +258,9 @@ rule crate:
         run.images["report"]
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=20,
+        mem_mb=asks("crate", "mem_mb"),
+        runtime=asks("crate", "runtime"),
+        disk_mb=asks("crate", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("report_crate"),
         files=replay_files(run),

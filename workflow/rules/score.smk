@@ -25,8 +25,9 @@ rule score:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=lambda wildcards, input: int(500 + 10 * input.size_mb),
-        runtime=60,
+        mem_mb=asks("score", "mem_mb"),
+        runtime=asks("score", "runtime"),
+        disk_mb=asks("score", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("score"),
         settings=run.config["score"],

@@ -6,6 +6,9 @@ truth, which no stage between reads), ``simulate/recovered.tsv`` (each truth, wh
 and whether that is right) and ``report/planted.html``.
 """
 
+# Thousands of cells, which is what the work of `simulate` grows with.
+DRAWN = run.study.settings["cells_per_library"] * len(run.samples) / 1000
+
 
 rule simulate:
     """Draw the counts of every library of a simulated study."""
@@ -28,11 +31,9 @@ rule simulate:
         run.images["cpu"]
     threads: 1
     resources:
-        # one library is drawn dense, all are kept sparse
-        mem_mb=max(
-            1500, 1000 + run.study.settings["cells_per_library"] * (len(run.samples) + 12) // 50
-        ),
-        runtime=30,
+        mem_mb=asks("simulate", "mem_mb", size=DRAWN),
+        runtime=asks("simulate", "runtime", size=DRAWN),
+        disk_mb=asks("simulate", "disk_mb", size=DRAWN),
     params:
         code=lambda wildcards: code_digest("simulate"),
         study=run.study,
@@ -71,8 +72,9 @@ rule judge:
         run.images["cpu"]
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=asks("judge", "mem_mb"),
+        runtime=asks("judge", "runtime"),
+        disk_mb=asks("judge", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("judge"),
         study=run.study,
@@ -107,8 +109,9 @@ rule planted_page:
         run.images["report"]
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=asks("planted_page", "mem_mb"),
+        runtime=asks("planted_page", "runtime"),
+        disk_mb=asks("planted_page", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("report_planted"),
         study=run.study,

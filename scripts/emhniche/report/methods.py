@@ -85,7 +85,7 @@ def methods_text(
     paragraphs = [
         _workflow(config, provenance, tool),
         _quality(config["qc"], config["ambient"]),
-        _cells(config, tool, epochs),
+        _cells(config, tool, epochs, provenance.get("accelerator") or {}),
         _scores(config["score"]),
         _comparison(config["niche"], tool),
         _signals(config["niche"], tables),
@@ -223,13 +223,13 @@ def _quality(qc: Mapping, ambient: Mapping) -> Paragraph:
     )
 
 
-def _cells(config: Mapping, tool: _Tools, epochs: int) -> Paragraph:
+def _cells(config: Mapping, tool: _Tools, epochs: int, device: Mapping) -> Paragraph:
     integrate, cluster = config["integrate"], config["cluster"]
     return Paragraph(
         "Integration and clusters",
         f"Genes of the samples were joined by {config['merge']['genes']}; a gene that a "
         "dataset does not list is missing there, not zero. "
-        f"{_latent_text(integrate, tool('scvi-tools'), epochs)} Clusters were found by the "
+        f"{_latent_text(integrate, tool('scvi-tools'), epochs, device)} Clusters were found by the "
         f"Leiden algorithm at resolution {cluster['resolution']:g} on the neighbour graph of "
         f"the {integrate['primary']} latent space, which UMAP lays out for the eye only. "
         "Clusters were named from their pooled counts by marker sets that hold no gene of the "
@@ -295,7 +295,7 @@ def _pathological(myeloid: Mapping) -> Paragraph:
     )
 
 
-def _latent_text(integrate: Mapping, tool: str, epochs: int) -> str:
+def _latent_text(integrate: Mapping, tool: str, epochs: int, device: Mapping) -> str:
     """Say how the latent space was made that the clusters were found in."""
     batch = f"the column '{integrate['batch_key']}' of the sample sheet as batch"
     if integrate["primary"] == "pca":
@@ -310,7 +310,18 @@ def _latent_text(integrate: Mapping, tool: str, epochs: int) -> str:
         f"scVI ({tool}) was trained on raw counts with {batch} and {integrate['n_latent']} latent "
         f"dimensions, in {words.plural(epochs, 'pass', 'passes')} over the cells with one cycle of "
         f"the learning rate (peak {integrate['scvi']['peak_rate']:g}); tissue is never a batch."
+        f"{_device_text(device)}"
     )
+
+
+def _device_text(device: Mapping) -> str:
+    """Say what trained, where it was no CPU from the beginning."""
+    if device.get("fell_back"):
+        return f" Warning: the GPU failed ({device['fell_back']}), so a CPU trained the model."
+    if device.get("used", "cpu") == "cpu":
+        return ""
+    bits = ", in 16 and 32 bits" if device.get("precision") == "bf16" else ""
+    return f" It was trained on a GPU ({device.get('name') or device['used']}{bits})."
 
 
 _LATENT_SOURCES = {"scvi": ("scvi", "scvi-tools"), "harmony": ("harmony",), "pca": ()}

@@ -1,0 +1,198 @@
+"""A device that fails, simulated: nothing here needs a GPU, or shows that one works."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from emhniche import devices
+from emhniche.devices import batch_size_for, device_failure, pick_accelerator, train_on_device
+from emhniche.errors import InputError
+from planted import library
+
+SETTINGS = {
+    "accelerator": "auto",
+    "precision": "auto",
+    "batch_size": 128,
+    "max_batch_size": 512,
+    "cpu_after_failure": True,
+    "cell_visits": 2_000_000,
+    "n_genes": 2000,
+}
+OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
+NO_DRIVER = RuntimeError("CUDA error: unspecified launch failure\nCompile with ...")
+SCVI = {
+    "method": "scvi",
+    "n_latent": 4,
+    "batch_key": "batch",
+    "seed": 0,
+    "threads": 1,
+    "n_hidden": 16,
+    "n_layers": 1,
+    "epochs": 15,
+    "min_cell_visits": 1,
+    "kl_ramp": 2.0,
+    "peak_rate": 0.008,
+    "batch_size": 32,
+    "max_batch_size": 64,
+    "cpu_after_failure": True,
+    "precision": "auto",
+}
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A machine that shows a CUDA device of 8 GB."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Made-up GPU")
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 3 * 2**20)
+    monkeypatch.setattr(devices, "free_memory", lambda used: 8 * 2**30)
+    monkeypatch.setattr(devices, "_computes_bf16", lambda: True)
+
+
+def failing(tried, error, fits=0):
+    """Return a training that fails on a GPU unless a step has at most `fits` cells."""
+
+    def train(place):
+        tried.append((place.used, place.precision, place.batch_size))
+        if place.used == "cuda" and place.batch_size > fits:
+            raise error
+        return np.ones((2, 2))
+
+    return train
+
+
+def test_a_gpu_takes_more_cells_in_half_of_the_bits(gpu):
+    tried = []
+    _, device = train_on_device(failing(tried, None, fits=9999), **SETTINGS)
+    assert tried == [("cuda", "bf16", 512)]
+    assert device["used"] == "cuda"
+    assert device["name"] == "Made-up GPU"
+    assert device["peak_memory_mb"] == 3
+    assert device["fell_back"] is None
+    tried.clear()
+    train_on_device(failing(tried, None, 9999), **SETTINGS | {"precision": "full"})
+    train_on_device(failing(tried, None, 9999), **SETTINGS | {"accelerator": "cpu"})
+    assert tried == [("cuda", "full", 512), ("cpu", "full", 128)]
+
+
+def test_out_of_memory_halves_the_cells_a_step(gpu, caplog):
+    tried = []
+    space, device = train_on_device(failing(tried, OUT_OF_MEMORY, fits=256), **SETTINGS)
+    assert [size for *_, size in tried] == [512, 256]
+    assert np.isfinite(space).all()
+    assert (device["used"], device["batch_size"], device["fell_back"]) == ("cuda", 256, None)
+    assert "cuda failed with 512 cells a step: CUDA out of memory" in caplog.text
+
+
+def test_a_gpu_that_is_too_small_leaves_the_work_to_the_cpu(gpu, caplog):
+    tried = []
+    _, device = train_on_device(failing(tried, OUT_OF_MEMORY), **SETTINGS)
+    assert [used for used, *_ in tried] == ["cuda", "cuda", "cuda", "cpu"]
+    assert tried[-1] == ("cpu", "full", 128)
+    assert (device["asked_for"], device["used"]) == ("auto", "cpu")
+    assert device["fell_back"] == "CUDA out of memory. Tried to allocate 2.00 GiB."
+    assert "training begins again on the CPU" in caplog.text
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+
+
+def test_a_broken_driver_is_asked_once(gpu):
+    tried = []
+    _, device = train_on_device(failing(tried, NO_DRIVER), **SETTINGS)
+    assert [used for used, *_ in tried] == ["cuda", "cpu"]
+    assert device["fell_back"] == "CUDA error: unspecified launch failure"
+
+
+def test_the_cpu_can_be_forbidden(gpu):
+    with pytest.raises(InputError, match="cpu_after_failure: cuda failed") as error:
+        train_on_device(failing([], NO_DRIVER), **SETTINGS | {"cpu_after_failure": False})
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("error", [ValueError("counts"), InputError("CUDA genes"), KeyError("x")])
+def test_an_error_of_ours_is_no_failure_of_the_device(gpu, error):
+    assert device_failure(error) is None
+    tried = []
+    with pytest.raises(type(error)):
+        train_on_device(failing(tried, error), **SETTINGS)
+    assert len(tried) == 1
+
+
+@pytest.mark.parametrize(
+    ("free_gb", "visits", "expected"),
+    [
+        (8, 2_000_000, 512),
+        (0.1, 2_000_000, 256),  # 281 cells of 2,000 genes fit into half of it
+        (0.01, 2_000_000, 128),
+        (8, 400_000, 256),  # 1,562 steps of 256 cells
+        (8, 200_000, 128),
+        (None, 2_000_000, 128),
+    ],
+)
+def test_the_batch_grows_while_memory_and_steps_allow_it(free_gb, visits, expected):
+    free = None if free_gb is None else int(free_gb * 2**30)
+    assert batch_size_for(free, 128, 512, visits, 2000) == expected
+    assert batch_size_for(free, 128, 100, visits, 2000) == 128
+
+
+@pytest.mark.parametrize("wanted", ["gpu", "cuda", "mps"])
+def test_a_gpu_that_is_not_there_is_refused_before_training(monkeypatch, wanted):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(InputError, match=f"{wanted} is asked for and this machine shows none"):
+        pick_accelerator(wanted)
+    assert pick_accelerator("auto") == pick_accelerator("cpu") == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "wanted", "used"),
+    [
+        (True, True, "auto", "cuda"),
+        (False, True, "auto", "mps"),
+        (False, True, "gpu", "mps"),
+        (True, True, "mps", "mps"),
+        (True, True, "cpu", "cpu"),
+    ],
+)
+def test_the_device_that_is_asked_for_is_taken(monkeypatch, cuda, mps, wanted, used):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert pick_accelerator(wanted) == used
+
+
+@pytest.fixture(scope="module")
+def cells():
+    made = library({"B": 80, "T": 80, "monocyte_macrophage": 60}, seed=1)
+    made.obs["batch"] = "one"
+    made.var["highly_variable"] = True
+    return made
+
+
+def test_training_on_a_gpu_that_only_seems_to_be_there_ends_as_on_the_cpu(cells, monkeypatch):
+    """Lightning itself finds that the device cannot be used."""
+    from emhniche.integrate import integrate
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    plain = integrate(cells, accelerator="cpu", **SCVI)
+    monkeypatch.setattr(devices, "pick_accelerator", lambda wanted: "cuda")
+    found = integrate(cells, accelerator="auto", **SCVI)
+    assert found.device["used"] == "cpu"
+    assert found.device["asked_for"] == "auto"
+    assert found.device["fell_back"]
+    assert found.latent.equals(plain.latent)
+    assert found.history.equals(plain.history)
+
+
+def test_sixteen_bits_reach_the_bound_of_full_precision(cells):
+    from emhniche.integrate import integrate
+
+    longer = SCVI | {"epochs": 40}
+    full = integrate(cells, accelerator="cpu", **longer)
+    half = integrate(cells, accelerator="cpu", **longer | {"precision": "bf16"})
+    assert half.device["precision"] == "bf16"
+    assert not half.latent.equals(full.latent)
+    bounds = [one.history["elbo_validation"].iloc[-1] for one in (full, half)]
+    first = full.history["elbo_validation"].iloc[0]
+    assert abs(bounds[1] - bounds[0]) < 0.02 * (first - bounds[0])
