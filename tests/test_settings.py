@@ -34,7 +34,7 @@ def test_what_is_left_out_is_filled_in(project):
     assert run.registry.at["one.h5ad", "bytes"] == 1024
     assert run.config["qc"]["n_mads"] == 4.0
     assert run.config["niche"]["contrasts"][0]["subset"] == {}
-    assert run.images["cpu"].startswith("docker://")
+    assert run.images["core"].startswith("docker://")
 
 
 def test_the_given_configuration_is_left_as_it_was(project):

@@ -8,6 +8,7 @@ Comments, docstrings and layout do not count.
 import ast
 import hashlib
 import os
+import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -51,6 +52,30 @@ def put_first(scripts: str | Path) -> None:
     """
     others = [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(scripts), *others]))
+
+
+def git_commit(repository: str | Path) -> str | None:
+    """Return the commit of a checkout, with ``+changes`` when files differ; None without git.
+
+    Parameters
+    ----------
+    repository
+        Folder of the Snakefile.
+    """
+    commit = _git(repository, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return f"{commit}+changes" if _git(repository, "status", "--porcelain", "-uno") else commit
+
+
+def _git(repository: str | Path, *words: str) -> str | None:
+    """Return what git prints; None when it is not there or fails."""
+    command = ["git", "-C", str(repository), *words]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
 
 
 def _imported(start: Path, scripts: Path) -> set[Path]:

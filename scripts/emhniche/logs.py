@@ -8,11 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from emhniche.errors import InputError
+from emhniche.surroundings import surroundings
 
 
 @contextmanager
 def job_log(path: str | Path) -> Iterator[logging.Logger]:
     """Send log messages, warnings and errors of a job to `path`; end cleanly on bad input.
+
+    The first line says what the job runs on, and in which image.
 
     Parameters
     ----------
@@ -39,6 +42,8 @@ def job_log(path: str | Path) -> Iterator[logging.Logger]:
     logging.captureWarnings(True)
     warnings.simplefilter("default")
     logger = logging.getLogger("emhniche")
+    place = surroundings()
+    logger.info("%(system)s, Python %(python)s, image %(image)s", place)
     try:
         yield logger
         logger.info("done")

@@ -25,9 +25,9 @@ rule ingest_file:
     # on the longest path: pages and comparisons can wait
     priority: 1
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=lambda wildcards, input: max(2000, int(20 * input.size_mb)),
@@ -58,9 +58,9 @@ rule ingest:
     # on the longest path: pages and comparisons can wait
     priority: 1
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=lambda wildcards, input: max(1000, int(10 * input.size_mb)),

@@ -23,9 +23,9 @@ rule integrate_scvi:
     # on the longest path: pages and comparisons can wait
     priority: 1
     conda:
-        "../../envs/gpu/environment.yaml"
+        f"../../envs/{run.training}/environment.yaml"
     container:
-        run.images["gpu"]
+        run.images[run.training]
     threads: 1
     resources:
         mem_mb=lambda wildcards, input: int(1200 + 40 * input.size_mb),
@@ -53,9 +53,9 @@ rule integrate_components:
     wildcard_constraints:
         method="pca|harmony",
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=lambda wildcards, input: int(600 + 15 * input.size_mb),
@@ -85,9 +85,9 @@ rule integrate_metrics:
     benchmark:
         "<benchmarks>/integrate/metrics.tsv"
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=lambda wildcards, input: int(600 + 15 * input.size_mb),

@@ -67,9 +67,9 @@ rule niche:
     benchmark:
         "<benchmarks>/niche/niche.tsv"
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=lambda wildcards, input: int(600 + 15 * input.size_mb),
@@ -128,9 +128,9 @@ rule signals:
     benchmark:
         "<benchmarks>/niche/signals.tsv"
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=lambda wildcards, input: int(800 + 15 * input.size_mb),
@@ -162,9 +162,9 @@ rule axes:
     benchmark:
         "<benchmarks>/niche/axes.tsv"
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=600,

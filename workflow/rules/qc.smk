@@ -22,9 +22,9 @@ rule qc:
     # on the longest path: pages and comparisons can wait
     priority: 1
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=1500,
@@ -56,9 +56,9 @@ rule qc_verdicts:
     # on the longest path: pages and comparisons can wait
     priority: 1
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=1500,

@@ -23,9 +23,9 @@ rule simulate:
     benchmark:
         "<benchmarks>/simulate/simulate.tsv"
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         # one library is drawn dense, all are kept sparse
@@ -66,9 +66,9 @@ rule judge:
     benchmark:
         "<benchmarks>/simulate/judge.tsv"
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=1000,
