@@ -10,7 +10,6 @@ cd "$(dirname "$0")/.."
 suite=trixie
 python=3.13 # of that Debian
 mirror=${EMH_DEBIAN_MIRROR:-http://deb.debian.org/debian}
-uv=${UV:-$(command -v uv || echo .tools/uv/bin/uv)}
 # quick to pack and to read
 squash="-comp zstd -Xcompression-level 1"
 
@@ -19,7 +18,13 @@ say() { printf 'build: %s\n' "$*" >&2; }
 folder=${1:?usage: envs/build.sh FOLDER PURPOSE...}
 shift
 [ "$(id -u)" = 0 ] || { say "needs root: a root file system holds files of root"; exit 1; }
-for tool in mmdebstrap apptainer "$uv"; do
+# a pyenv shim is on PATH also where it leads nowhere
+uv=
+for candidate in uv .tools/uv/bin/uv "$HOME/.local/bin/uv"; do
+    if [ -z "$uv" ] && "$candidate" --version >/dev/null 2>&1; then uv=$candidate; fi
+done
+[ -n "$uv" ] || { say "uv is not here; make setup brings it"; exit 1; }
+for tool in mmdebstrap apptainer; do
     command -v "$tool" >/dev/null || { say "$tool is not here"; exit 1; }
 done
 mkdir -p "$folder"

@@ -29,11 +29,14 @@ CONFIG = {
     "integrate": {"n_latent": 8, "scvi": {"epochs": 2, "min_cell_visits": 1}},
 }
 STUDY = {
-    "arms": [{"condition": "naive", "arm": "reference", "mice": 2}],
+    "arms": [
+        {"condition": "naive", "arm": "reference", "mice": 1},
+        {"condition": "tumour", "arm": "case", "mice": 1},
+    ],
     "cells_per_library": 250,
     "tissues": ["spleen"],
 }
-SAMPLES = ("naive1_spleen", "naive2_spleen")
+SAMPLES = ("naive1_spleen", "tumour1_spleen")
 TARGETS = [
     "results/small/integration/scvi/latent.parquet",
     "results/small/provenance.json",

@@ -26,7 +26,7 @@ wait_for() { # what it is, then a command that succeeds once it is there
     local what=$1
     shift
     for _ in $(seq 200); do
-        "$@" >/dev/null 2>&1 && return
+        timeout 5 "$@" >/dev/null 2>&1 && return
         sleep 0.1
     done
     fail "$what did not start; its log is in $dir/log"
@@ -68,6 +68,9 @@ start() {
     host=$(hostname -s)
     if [ -e /etc/slurm/slurm.conf ] && [ ! -L /etc/slurm/slurm.conf ]; then
         fail "/etc/slurm/slurm.conf is another cluster's"
+    fi
+    if [ -e /etc/slurm/slurm.conf ] && timeout 5 scontrol ping >/dev/null 2>&1; then
+        fail "another Slurm of these tests is running"
     fi
     mkdir -p "$dir"/{state,spool,log} /etc/slurm
     head -c 1024 /dev/urandom >"$dir/munge.key"
