@@ -152,13 +152,19 @@ def check_files(path: str | Path, samples: pd.DataFrame, registry: pd.DataFrame)
     Raises
     ------
     InputError
-        When a name is not in the registry, not a url and not an existing path.
+        When a name is not in the registry, not a url and not an existing path, or is a url with a
+        password in it.
     """
     for sample, text in samples["file"].items():
         where = f"{path}: sample '{sample}': file"
         if not split_list(text):
             raise InputError(f"{where}: names no file; name the one that holds the counts")
         for name in split_list(text):
+            if is_url(name) and "@" in name.split("/")[2]:
+                raise InputError(
+                    f"{where}: a url holds a user name or a password, which logs and records would "
+                    "show; fetch that file yourself and name its path"
+                )
             if name in registry.index or is_url(name) or Path(name).exists():
                 continue
             hint = nearest(Path(name).name, registry.index)
