@@ -153,7 +153,8 @@ def failures(cluster, tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(cluster, images, failures, project, tmp_path_factory):
     """The cohort after its run through Slurm, with a GPU for the training, in the images."""
-    pipeline = tmp_path_factory.mktemp("pipeline")
+    # Apptainer shows its containers all of /tmp by itself, so the pipeline lies elsewhere
+    pipeline = images["core"].parent / f".pipeline-{os.getpid()}"
     for name in ("workflow", "scripts", "resources", "config", "envs"):
         shutil.copytree(ROOT / name, pipeline / name)
     shutil.copy(ROOT / "Snakefile", pipeline)
@@ -169,6 +170,7 @@ def finished(cluster, images, failures, project, tmp_path_factory):
         status = process.wait(timeout=900)
     finally:
         process.kill()
+        shutil.rmtree(pipeline)
     assert status == 0, (folder / "run.log").read_text()[-6000:]
     return folder
 

@@ -9,6 +9,7 @@ import ast
 import hashlib
 import os
 import subprocess
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -52,6 +53,27 @@ def put_first(scripts: str | Path) -> None:
     """
     others = [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(scripts), *others]))
+
+
+def show_to_containers(paths: Iterable[str | Path]) -> None:
+    """Let the containers of this process and of its jobs see files that lie elsewhere.
+
+    Apptainer shows a container the working directory only.
+
+    Parameters
+    ----------
+    paths
+        Folders, and files, whose folders are meant; with those that links lead to. They are added
+        to ``APPTAINER_BIND``, which jobs inherit. What does not exist is left out.
+    """
+    known = [one for one in os.environ.get("APPTAINER_BIND", "").split(",") if one]
+    for path in map(str, paths):
+        for place in (os.path.abspath(path), os.path.realpath(path)):
+            folder = place if os.path.isdir(place) else os.path.dirname(place)
+            inside = Path(folder).is_relative_to(Path.cwd()) or folder == os.sep
+            if os.path.isdir(folder) and not inside:
+                known.append(folder)
+    os.environ["APPTAINER_BIND"] = ",".join(dict.fromkeys(known))
 
 
 def git_commit(repository: str | Path) -> str | None:

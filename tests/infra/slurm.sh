@@ -112,7 +112,7 @@ SelectTypeParameters=CR_CPU_Memory
 SchedulerParameters=sched_interval=1,sched_min_interval=100000
 KillWait=2
 ReturnToService=2
-MinJobAge=300
+MinJobAge=3600
 GresTypes=gpu
 SlurmdParameters=config_overrides
 NodeName=$host NodeAddr=127.0.0.1 CPUs=$(($(nproc) + 3)) RealMemory=16000 Gres=gpu:1 State=UNKNOWN
