@@ -82,6 +82,7 @@ start() {
         storage="AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=localhost
 AccountingStoragePort=16819
+AccountingStoragePass=$dir/munge.sock
 AccountingStorageTRES=gres/gpu
 AccountingStorageEnforce=associations"
     fi
