@@ -18,6 +18,6 @@ with job_log(snakemake.log[0]):
         registry=pd.DataFrame(snakemake.params.registry).set_index("file"),
         counts=dict(zip(samples.index, map(Path, snakemake.input.counts), strict=True)),
         device=io.read_json(snakemake.input.device[0]) if snakemake.input.device else None,
-        repository=Path(snakemake.params.repository),
+        commit=snakemake.params.commit,
     )
     io.write_json(record, snakemake.output[0])

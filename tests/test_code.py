@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emhniche.code import code_digest, put_first
+from emhniche.code import code_digest, put_first, show_to_containers
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = {
@@ -87,3 +87,16 @@ def test_jobs_look_for_the_package_in_one_folder_first(monkeypatch):
     monkeypatch.delenv("PYTHONPATH")
     put_first("/mine")
     assert os.environ["PYTHONPATH"] == "/mine"
+
+
+def test_containers_see_what_lies_outside_of_the_working_directory(tmp_path, monkeypatch):
+    for name in ("project", "data", "far"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    (tmp_path / "far" / "counts.h5ad").touch()
+    (tmp_path / "data" / "linked.h5ad").symlink_to(tmp_path / "far" / "counts.h5ad")
+    (tmp_path / "project" / "own.tsv").touch()
+    monkeypatch.setenv("APPTAINER_BIND", "/given")
+    show_to_containers(["../data/linked.h5ad", "own.tsv", tmp_path / "data", "", "gone/x.h5ad"])
+    shown = os.environ["APPTAINER_BIND"].split(",")
+    assert shown == ["/given", str(tmp_path / "data"), str(tmp_path / "far")]

@@ -8,10 +8,11 @@ import pytest
 from anndata import read_h5ad
 from anndata.io import write_elem
 
+from emhniche.code import git_commit
 from emhniche.io import read_table
 from emhniche.report.atlas import build_atlas
 from emhniche.report.cellxgene import cellxgene_fields
-from emhniche.report.provenance import collect_provenance, files_read, git_commit
+from emhniche.report.provenance import collect_provenance, files_read
 from emhniche.report.tables import read_obs
 from fake_run import CONFIG, make_run, registry, sample_sheet
 
@@ -95,7 +96,7 @@ def test_provenance_records_sums_versions_and_settings(tmp_path: Path):
         registry=registry(),
         counts={"s1": counts},
         device={"asked_for": "auto", "used": "cpu", "fell_back": None},
-        repository=tmp_path,
+        commit=None,
     )
     assert record["accelerator"]["used"] == "cpu"
     # sha256 of the bytes "sample\n"

@@ -154,6 +154,7 @@ def test_the_version_is_the_same_everywhere():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     images = yaml.safe_load((ROOT / "envs" / "images.yaml").read_text(encoding="utf-8"))
     assert project["version"] == emhniche.__version__ == citation["version"]
+    assert tuple(images) == environments.PURPOSES
     for purpose, entry in images.items():
         assert entry["image"].endswith(f"emh-niche-{purpose}:{project['version']}")
 
@@ -232,8 +233,13 @@ def test_a_rule_is_complete(name):
 
 @pytest.mark.parametrize("name", list(rules()))
 def test_the_environment_of_a_rule_holds_what_its_script_imports(name):
-    purpose = re.search(r"envs/(\w+)/environment\.yaml", rules()[name]).group(1)
-    assert f'run.images["{purpose}"]' in rules()[name]
+    purpose = re.search(r"envs/([\w-]+|{run.training})/environment\.yaml", rules()[name]).group(1)
+    if purpose == "{run.training}":
+        assert "run.images[run.training]" in rules()[name]
+        assert environments.packages("scvi-cpu") == environments.packages("scvi-gpu")
+        purpose = "scvi-cpu"
+    else:
+        assert f'run.images["{purpose}"]' in rules()[name]
     script = re.search(r"scripts/(\w+\.py)", rules()[name]).group(1)
     tops = {
         module.split(".")[0]

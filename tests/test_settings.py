@@ -34,7 +34,7 @@ def test_what_is_left_out_is_filled_in(project):
     assert run.registry.at["one.h5ad", "bytes"] == 1024
     assert run.config["qc"]["n_mads"] == 4.0
     assert run.config["niche"]["contrasts"][0]["subset"] == {}
-    assert run.images["cpu"].startswith("docker://")
+    assert run.images["core"].startswith("docker://")
 
 
 def test_the_given_configuration_is_left_as_it_was(project):
@@ -372,3 +372,11 @@ def test_a_mistake_ends_the_run_before_its_first_job_in_one_line(tmp_path):
     assert done.returncode == 1
     said = [line for line in done.stderr.splitlines() if not line.startswith("Using ")]
     assert said == [f"error: {config}: qc.n_mad: unknown key; did you mean 'n_mads'?"]
+
+
+def test_a_url_with_a_password_is_refused_and_not_repeated(project):
+    edit("samples.tsv", "https://example.org/b2", "https://me:hunter2@example.org/b2")
+    message = refusal()
+    assert "sample 'b2': file" in message
+    assert "name its path" in message
+    assert "hunter2" not in message

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import sys
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,16 @@ from emhniche import io
 from emhniche.leftovers import leftovers
 from emhniche.report.provenance import checksum
 from small_project import make_project
-from workflow import ROOT, kill_when, run_snakemake, snakemake, tables
+from workflow import (
+    ROOT,
+    command,
+    finish,
+    kill_when,
+    run_snakemake,
+    snakemake,
+    tables,
+    without_network,
+)
 
 pytestmark = pytest.mark.workflow
 
@@ -68,8 +78,8 @@ def project(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def finished(project):
-    """The project after one run."""
-    run = snakemake(project, "--cores", "2")
+    """The project after one run, which had no network where that can be arranged."""
+    run = finish([*without_network(), *command(project, "--cores", "2")], project, {})
     assert run.returncode == 0, run.stderr[-4000:]
     return project
 
@@ -105,6 +115,16 @@ def test_planted_lineages_and_the_planted_effect_are_found(finished):
     lif = contrasts.query("gene == 'Lif'")
     assert set(lif["status"]) == {"not_testable"}
     assert lif["p"].isna().all()
+
+
+def test_no_stage_needs_the_network(finished):
+    apart = without_network()
+    if not apart:
+        pytest.skip("unshare --net is not allowed here, so the run could have used the network")
+    look = "import socket; socket.create_connection(('127.0.0.1', 80), timeout=5)"
+    tried = finish([*apart, sys.executable, "-c", look], finished, {})
+    assert "Network is unreachable" in tried.stderr, "what the run saw of the network"
+    assert (finished / "results/planted/report/index.html").is_file()
 
 
 def test_a_second_call_does_nothing(finished):

@@ -8,6 +8,8 @@ Comments, docstrings and layout do not count.
 import ast
 import hashlib
 import os
+import subprocess
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -51,6 +53,51 @@ def put_first(scripts: str | Path) -> None:
     """
     others = [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(scripts), *others]))
+
+
+def show_to_containers(paths: Iterable[str | Path]) -> None:
+    """Let the containers of this process and of its jobs see files that lie elsewhere.
+
+    Apptainer shows a container the working directory only.
+
+    Parameters
+    ----------
+    paths
+        Folders, and files, whose folders are meant; with those that links lead to. They are added
+        to ``APPTAINER_BIND``, which jobs inherit. What does not exist is left out.
+    """
+    known = [one for one in os.environ.get("APPTAINER_BIND", "").split(",") if one]
+    for path in map(str, paths):
+        for place in (os.path.abspath(path), os.path.realpath(path)):
+            folder = place if os.path.isdir(place) else os.path.dirname(place)
+            inside = Path(folder).is_relative_to(Path.cwd()) or folder == os.sep
+            if os.path.isdir(folder) and not inside:
+                known.append(folder)
+    os.environ["APPTAINER_BIND"] = ",".join(dict.fromkeys(known))
+
+
+def git_commit(repository: str | Path) -> str | None:
+    """Return the commit of a checkout, with ``+changes`` when files differ; None without git.
+
+    Parameters
+    ----------
+    repository
+        Folder of the Snakefile.
+    """
+    commit = _git(repository, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return f"{commit}+changes" if _git(repository, "status", "--porcelain", "-uno") else commit
+
+
+def _git(repository: str | Path, *words: str) -> str | None:
+    """Return what git prints; None when it is not there or fails."""
+    command = ["git", "-C", str(repository), *words]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
 
 
 def _imported(start: Path, scripts: Path) -> set[Path]:

@@ -2,7 +2,8 @@
 
 ``envs/<purpose>/packages.txt`` names the packages; ``uv.lock`` has their versions. From the two,
 ``python -m emhniche.environments`` (or ``make docs``) writes ``envs/<purpose>/environment.yaml``
-for conda. The images are built from the same two files by ``envs/install.sh``.
+for conda. The images are built from the same two files by ``envs/install.sh`` and
+``envs/build.sh``.
 """
 
 import tomllib
@@ -10,11 +11,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-PURPOSES = ("cpu", "gpu", "report")
+PURPOSES = ("core", "scvi-cpu", "scvi-gpu", "report")
 
-_PYTHON = "3.12"
-_CONDA_NAMES = {"igraph": "python-igraph", "matplotlib": "matplotlib-base", "torch": "pytorch"}
+_PYTHON = "3.13"
+_CONDA_NAMES = {"igraph": "python-igraph", "matplotlib": "matplotlib-base"}
 """Conda's names, where they differ from those of the Python Package Index."""
+
+_TORCH = {"scvi-cpu": "pytorch-cpu", "scvi-gpu": "pytorch-gpu"}
+"""Conda's name of torch, which says whether CUDA comes with it."""
 
 _ONLY_PYPI = ("cellbender", "pyucell")
 """Packages that no conda channel has in this version."""
@@ -42,7 +46,8 @@ def render(purpose: str, root: str | Path = ROOT) -> str:
         if name in _ONLY_PYPI:
             pypi.append(f"      - {name}=={versions[name]}")
         else:
-            conda.append(f"  - {_CONDA_NAMES.get(name, name)}={versions[name]}")
+            known = _TORCH.get(purpose) if name == "torch" else _CONDA_NAMES.get(name)
+            conda.append(f"  - {known or name}={versions[name]}")
     lines = [
         "# Written by `make docs` from packages.txt and uv.lock: edit those, not this file.",
         "channels:",

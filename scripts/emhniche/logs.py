@@ -11,11 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from emhniche.errors import InputError
+from emhniche.surroundings import surroundings
 
 
 @contextmanager
 def job_log(path: str | Path) -> Iterator[logging.Logger]:
     """Send log messages, warnings and errors of a job to `path`; end cleanly on bad input.
+
+    The first line says what the job runs on, and in which image.
 
     Parameters
     ----------
@@ -47,6 +50,8 @@ def job_log(path: str | Path) -> Iterator[logging.Logger]:
     # what HDF5 cannot flush to a full disk would fill standard error with tracebacks
     sys.excepthook = lambda kind, error, trace: logger.warning("ignored: %s", error)
     sys.unraisablehook = lambda ignored: logger.warning("ignored: %s", ignored.exc_value)
+    place = surroundings()
+    logger.info("%(system)s, Python %(python)s, image %(image)s", place)
     try:
         yield logger
         logger.info("done")

@@ -47,7 +47,8 @@ class Run:
     registry
         Public files, indexed by ``file``; see :func:`emhniche.sheet.read_registry`.
     images
-        Container image of each purpose (``cpu``, ``gpu``, ``report``), as Snakemake wants it.
+        Container image of each purpose (:data:`emhniche.environments.PURPOSES`), as Snakemake wants
+        it.
     study
         The simulated study, or None where the samples are real.
     truths
@@ -66,6 +67,12 @@ class Run:
     def species(self) -> str:
         """Species of all samples."""
         return self.samples["species"].iloc[0]
+
+    @property
+    def training(self) -> str:
+        """Purpose of the environment that scVI trains in: without CUDA where it is refused."""
+        wanted = self.config["integrate"]["scvi"]["accelerator"]
+        return "scvi-cpu" if wanted == "cpu" else "scvi-gpu"
 
     @property
     def sources(self) -> dict[str, str]:

@@ -17,9 +17,9 @@ rule ambient:
     benchmark:
         "<benchmarks>/ambient/{sample}.tsv"
     conda:
-        "../../envs/gpu/environment.yaml"
+        "../../envs/scvi-gpu/environment.yaml"
     container:
-        run.images["gpu"]
+        run.images["scvi-gpu"]
     threads: 1
     resources:
         mem_mb=asks("ambient", "mem_mb"),

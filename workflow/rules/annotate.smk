@@ -21,9 +21,9 @@ rule annotate:
     benchmark:
         "<benchmarks>/annotate/annotate.tsv"
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("annotate", "mem_mb"),

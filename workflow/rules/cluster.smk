@@ -19,9 +19,9 @@ rule cluster:
     benchmark:
         "<benchmarks>/cluster/cluster.tsv"
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("cluster", "mem_mb"),

@@ -1,6 +1,7 @@
 """What every rules file uses: the validated run, its folders and the allowed wildcards."""
 
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -40,7 +41,7 @@ else:
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from emhniche.code import code_digest, put_first
+from emhniche.code import code_digest, put_first, show_to_containers
 from emhniche.errors import InputError
 from emhniche.leftovers import remove_leftovers
 from emhniche.paths import input_paths
@@ -79,6 +80,17 @@ def asks(rule, kind, size=None):
     line = rule_resources.loc[rule]
     return by_input(line, kind) if size is None else by_size(line, kind, size)
 
+
+show_to_containers(
+    [
+        ROOT,
+        *run.config["resources"].values(),
+        *run.config["fetch"]["mirrors"],
+        *os.environ.get("EMH_MIRROR", "").split(os.pathsep),
+        *run.sources.values(),
+        *(path for _, row in run.samples.iterrows() for path in input_paths(row, run.registry)),
+    ]
+)
 
 # Gene lists are local, too.
 run.config["resources"] |= {key: local(path) for key, path in run.config["resources"].items()}

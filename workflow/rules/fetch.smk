@@ -18,9 +18,9 @@ rule fetch:
     wildcard_constraints:
         file="[^/]+",
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("fetch", "mem_mb"),

@@ -25,9 +25,9 @@ rule ingest_file:
     # on the longest path: pages and comparisons can wait
     priority: 1
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("ingest_file", "mem_mb"),
@@ -59,9 +59,9 @@ rule ingest:
     # on the longest path: pages and comparisons can wait
     priority: 1
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("ingest", "mem_mb"),

@@ -23,9 +23,9 @@ rule integrate_scvi:
     # on the longest path: pages and comparisons can wait
     priority: 1
     conda:
-        "../../envs/gpu/environment.yaml"
+        f"../../envs/{run.training}/environment.yaml"
     container:
-        run.images["gpu"]
+        run.images[run.training]
     threads: 1
     resources:
         mem_mb=asks("integrate_scvi", "mem_mb"),
@@ -54,9 +54,9 @@ rule integrate_components:
     wildcard_constraints:
         method="pca|harmony",
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("integrate_components", "mem_mb"),
@@ -87,9 +87,9 @@ rule integrate_metrics:
     benchmark:
         "<benchmarks>/integrate/metrics.tsv"
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("integrate_metrics", "mem_mb"),

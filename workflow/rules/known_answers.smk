@@ -28,9 +28,9 @@ rule known_answers:
     benchmark:
         "<benchmarks>/known_answers/known_answers.tsv"
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("known_answers", "mem_mb"),

@@ -24,9 +24,9 @@ rule merge:
     # on the longest path: pages and comparisons can wait
     priority: 1
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("merge", "mem_mb"),

@@ -29,9 +29,9 @@ rule myeloid:
     benchmark:
         "<benchmarks>/myeloid/myeloid.tsv"
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("myeloid", "mem_mb"),

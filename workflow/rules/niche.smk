@@ -67,9 +67,9 @@ rule niche:
     benchmark:
         "<benchmarks>/niche/niche.tsv"
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("niche", "mem_mb"),
@@ -129,9 +129,9 @@ rule signals:
     benchmark:
         "<benchmarks>/niche/signals.tsv"
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("signals", "mem_mb"),
@@ -164,9 +164,9 @@ rule axes:
     benchmark:
         "<benchmarks>/niche/axes.tsv"
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("axes", "mem_mb"),

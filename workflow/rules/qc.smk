@@ -29,9 +29,9 @@ rule qc:
     # on the longest path: pages and comparisons can wait
     priority: 1
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("qc", "mem_mb"),
@@ -64,9 +64,9 @@ rule qc_verdicts:
     # on the longest path: pages and comparisons can wait
     priority: 1
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("qc_verdicts", "mem_mb"),

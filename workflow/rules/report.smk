@@ -5,6 +5,7 @@ its figures, ``atlas.h5ad`` (counts with all per-cell columns), ``provenance.jso
 RO-Crate: ``inputs/`` (what it was given, as a replay takes it) and ``ro-crate-metadata.json``.
 """
 
+from emhniche.code import git_commit
 from emhniche.environments import PURPOSES, packages
 from emhniche.replay import replay_config, replay_files, replay_study
 
@@ -91,9 +92,9 @@ rule provenance:
     benchmark:
         "<benchmarks>/report/provenance.tsv"
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("provenance", "mem_mb"),
@@ -105,7 +106,8 @@ rule provenance:
         samples=run.samples.reset_index().to_dict("records"),
         registry=run.registry.reset_index().to_dict("records"),
         sources=run.sources,
-        repository=str(ROOT),
+        # asked of git where Snakemake runs, for an image has no git; a function of the output is no trigger
+        commit=lambda wildcards, output: git_commit(ROOT),
     script:
         "../../scripts/report_provenance.py"
 

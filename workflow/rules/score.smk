@@ -20,9 +20,9 @@ rule score:
     benchmark:
         "<benchmarks>/score/score.tsv"
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("score", "mem_mb"),

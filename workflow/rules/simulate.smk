@@ -26,9 +26,9 @@ rule simulate:
     benchmark:
         "<benchmarks>/simulate/simulate.tsv"
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("simulate", "mem_mb", size=DRAWN),
@@ -67,9 +67,9 @@ rule judge:
     benchmark:
         "<benchmarks>/simulate/judge.tsv"
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("judge", "mem_mb"),

@@ -18,6 +18,8 @@ import h5py
 import pandas as pd
 from anndata.io import read_elem
 
+from emhniche.surroundings import surroundings
+
 
 def collect_provenance(
     *,
@@ -27,7 +29,7 @@ def collect_provenance(
     registry: pd.DataFrame,
     counts: Mapping[str, Path],
     device: Mapping[str, str | None] | None,
-    repository: Path,
+    commit: str | None,
 ) -> dict:
     """Record what a run was made with.
 
@@ -46,8 +48,8 @@ def collect_provenance(
     device
         What the trained method of integration asked for and used
         (:class:`emhniche.integrate.Integration`); None where nothing was trained.
-    repository
-        Folder of the Snakefile.
+    commit
+        Commit of the pipeline (:func:`emhniche.code.git_commit`); None where it is not known.
 
     Returns
     -------
@@ -55,13 +57,14 @@ def collect_provenance(
         ``pipeline`` (version, commit), ``python``, ``packages``, ``seed``, ``config``, ``inputs``
         (what the samples are, gene lists, registry rows used, files read by each sample),
         ``accelerator`` (of the training; null without one), ``hardware`` (of the machine that wrote
-        this), ``system`` and ``written`` (time).
+        this), ``system`` (its kernel), ``surroundings`` (operating system and image that this was
+        written in, :func:`emhniche.surroundings.surroundings`) and ``written`` (time).
     """
     return {
         "pipeline": {
             "name": "emhniche",
             "version": version("emhniche"),
-            "git_commit": git_commit(repository),
+            "git_commit": commit,
         },
         "python": platform.python_version(),
         "packages": package_versions(),
@@ -76,6 +79,7 @@ def collect_provenance(
         "accelerator": device,
         "hardware": hardware(),
         "system": f"{platform.system()} {platform.release()}",
+        "surroundings": surroundings(),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -88,15 +92,6 @@ def package_versions() -> dict[str, str]:
         if name:
             found[re.sub(r"[-_.]+", "-", name).lower()] = one.version
     return dict(sorted(found.items()))
-
-
-def git_commit(repository: Path) -> str | None:
-    """Return the commit of a checkout, with ``+changes`` when files differ; None without git."""
-    commit = _output("git", "-C", str(repository), "rev-parse", "HEAD")
-    if commit is None:
-        return None
-    changed = _output("git", "-C", str(repository), "status", "--porcelain", "-uno")
-    return f"{commit}+changes" if changed else commit
 
 
 def registry_rows(samples: pd.DataFrame, registry: pd.DataFrame) -> list[dict]:
