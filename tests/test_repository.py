@@ -236,7 +236,7 @@ def test_the_environment_of_a_rule_holds_what_its_script_imports(name):
     purpose = re.search(r"envs/([\w-]+|{run.training})/environment\.yaml", rules()[name]).group(1)
     if purpose == "{run.training}":
         assert "run.images[run.training]" in rules()[name]
-        assert environments.packages("scvi-cpu") == environments.packages("scvi-gpu")
+        assert set(environments.packages("scvi-cpu")) <= set(environments.packages("scvi-gpu"))
         purpose = "scvi-cpu"
     else:
         assert f'run.images["{purpose}"]' in rules()[name]
