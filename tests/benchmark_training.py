@@ -35,7 +35,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, s
 
 from emhniche import sparse_likelihood, training
 from emhniche.integrate import train_scvi
-from emhniche.metrics import neighbour_share
+from emhniche.latent_batches import neighbour_share
 from emhniche.neighbors import leiden, nearest, neighbor_graph
 
 NETWORK = {"n_latent": 30, "n_hidden": 128, "n_layers": 2}

@@ -7,7 +7,8 @@ from sklearn.metrics import silhouette_score
 
 from emhniche.errors import InputError
 from emhniche.integrate import integrate
-from emhniche.metrics import neighbour_share
+from emhniche.latent_batches import neighbour_share
+from emhniche.metrics import integration_metrics
 from planted import library
 
 SETTINGS = {
@@ -37,9 +38,8 @@ def cells():
 
 def run(cells, method, seed=0, **changes):
     settings = {"scvi": SETTINGS, "harmony": HARMONY, "pca": {}}[method] | changes
-    return integrate(
-        cells, method=method, n_latent=8, batch_key="batch", seed=seed, threads=1, **settings
-    )
+    given = {"n_latent": 8, "batch_key": "batch", "seed": seed, "threads": 1}
+    return integrate(cells, method=method, **(given | settings))
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,19 @@ def test_harmony_mixes_libraries_and_keeps_lineages_apart(cells):
 def test_harmony_of_one_batch_moves_nothing(cells):
     one = cells[cells.obs["batch"] == "one"].copy()
     pd.testing.assert_frame_equal(run(one, "harmony").latent, run(one, "pca").latent)
+
+
+def test_a_space_that_a_wrong_batch_key_ruins_is_caught_by_the_metrics(cells, trained):
+    obs = cells.obs.assign(label=cells.obs["truth"], qc_lineage=cells.obs["truth"], dataset="d")
+    # each cell type its own gate, and the gate taken for the batch
+    wrong = run(cells, "scvi", batch_key="truth").latent
+    latents = {"right": trained.latent, "wrong": wrong}
+    table = integration_metrics(latents, obs, batch_key="batch", seed=0)
+    found = table.pivot(index="metric", columns="method", values="value")
+    assert found.loc["label_purity", "wrong"] < 0.95 < found.loc["label_purity", "right"]
+    assert found.loc["nmi", "wrong"] < 0.8 < found.loc["nmi", "right"]
+    assert found.loc["ilisi", "wrong"] < 0.1 < 0.8 < found.loc["ilisi", "right"]
+    assert found.loc["kbet", "wrong"] < 0.1 < 0.8 < found.loc["kbet", "right"]
 
 
 def test_the_device_that_was_used_is_told(cells, trained):

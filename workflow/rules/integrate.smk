@@ -1,7 +1,8 @@
 """Latent spaces.
 
 In: ``cells.h5ad``. Out: for each method ``latent.parquet``, for scVI also its model, history and the
-device that trained it; and ``metrics.tsv``, which sets each method between floor and ceiling.
+device that trained it; ``metrics.tsv``, which sets each method between floor and ceiling; and
+``mixing.tsv`` and ``verdict.tsv``: what mixes within each cell type, and what can have been erased.
 """
 
 
@@ -71,15 +72,18 @@ rule integrate_components:
 
 
 rule integrate_metrics:
-    """Measure the latent spaces, with controls for floor and ceiling."""
+    """Measure the latent spaces between controls, and say what integration can have undone."""
     input:
         latents=expand(
             "<results>/integration/{method}/latent.parquet",
             method=run.config["integrate"]["methods"],
         ),
         cells="<results>/cells.h5ad",
+        scores="<results>/score/scores.parquet",
     output:
-        "<results>/integration/metrics.tsv",
+        metrics="<results>/integration/metrics.tsv",
+        mixing="<results>/integration/mixing.tsv",
+        verdict="<results>/integration/verdict.tsv",
     log:
         "<logs>/integrate/metrics.log",
     benchmark:
