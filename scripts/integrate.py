@@ -3,8 +3,6 @@
 from emhniche.logs import job_log
 
 with job_log(snakemake.log[0]):
-    from pathlib import Path
-
     from emhniche import io
     from emhniche.integrate import integrate
 
@@ -17,8 +15,8 @@ with job_log(snakemake.log[0]):
         threads=snakemake.threads,
         **snakemake.params.settings,
     )
-    if found.save:
-        found.save(Path(snakemake.output.model))
+    if found.model:
+        found.model.save(snakemake.output.model, overwrite=True)
         io.write_table(found.history, snakemake.output.history)
         io.write_json(found.device, snakemake.output.device)
     io.write_table(found.latent, snakemake.output.latent)

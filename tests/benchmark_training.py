@@ -92,7 +92,7 @@ def train_recipe(genes: ad.AnnData, parts: list[np.ndarray], seed: int, folder: 
         found = train_scvi(
             genes, batch_key="batch", accelerator="cpu", threads=1, seed=seed, **NETWORK, **RECIPE
         )
-    found.save(folder)
+    found.model.save(str(folder), overwrite=True)
     return found.latent.drop(columns="cell_id").to_numpy(), len(found.history)
 
 

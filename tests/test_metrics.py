@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from emhniche.latent_batches import neighbourhood_p_values
-from emhniche.latent_types import MATURATION
+from emhniche.latent_types import LABEL_METRICS, MATURATION
 from emhniche.metrics import integration_metrics
 from emhniche.neighbors import nearest
 from emhniche.overcorrection import mixing_table, spatial_fdr, verdicts
@@ -114,10 +114,19 @@ def test_a_rare_type_that_is_merged_is_seen_where_purity_hardly_moves(space):
 def test_without_labels_what_needs_them_is_missing_and_not_zero(space):
     points, obs = space
     table = measure(points, obs.assign(label=""))
-    needy = ["label_purity", "clisi", "rare_type_recall", "nmi", "ari", "label_silhouette"]
+    needy = list(LABEL_METRICS)
     assert table.loc[needy, "value"].isna().all()
     assert (table.loc[needy, "n"] == 0).all()
     assert table["value"].notna().sum() == len(table) - len(needy)
+
+
+def test_metrics_on_labels_that_a_method_learnt_are_marked(space):
+    points, obs = space
+    spaces = {"scvi": latent(points, obs), "scanvi": latent(points, obs)}
+    table = integration_metrics(spaces, obs, batch_key="batch", seed=0)
+    marked = table[table["supervised"]]
+    assert set(marked["method"]) == {"scanvi"}
+    assert set(marked["metric"]) == set(LABEL_METRICS)
 
 
 def test_one_batch_has_no_mixing(space):

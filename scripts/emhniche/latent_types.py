@@ -50,6 +50,9 @@ RESOLUTIONS = (0.1, 0.25, 0.5, 1.0, 2.0)
 MAX_PARTITIONED = 5_000
 """Most labelled cells that are clustered and whose silhouette is taken; more are drawn from."""
 
+LABEL_METRICS = (*("label_purity", "clisi", "rare_type_recall", "nmi", "ari", "label_silhouette"),)
+"""Metrics that the published labels judge by."""
+
 RESTRICTED = {
     "RPM": ("spleen", "monocyte_macrophage"),
     "RedPulp_stroma_Tcf21": ("spleen", "stroma"),

@@ -13,6 +13,7 @@ import pandas as pd
 from emhniche.io import CELL_ID
 from emhniche.latent_batches import batch_metrics
 from emhniche.latent_types import (
+    LABEL_METRICS,
     connectivity,
     kept_apart,
     order_kept,
@@ -26,6 +27,9 @@ MAX_CELLS = 20_000
 
 JITTER = 0.01
 """Standard deviation around each point of an embedded batch or type, which lie 1.4 apart."""
+
+SUPERVISED = ("scanvi",)
+"""Methods that learn from the published labels."""
 
 COLUMNS = ["method", "metric", "value", "floor", "ceiling", "n"]
 
@@ -61,7 +65,8 @@ def integration_metrics(
     pandas.DataFrame
         ``method``, ``metric``, ``value``, ``floor``, ``ceiling``, ``n`` (cells). What each metric
         is and which control is its floor and ceiling: `docs/integrate.md`. NaN and 0 cells where
-        a metric cannot be measured.
+        a metric cannot be measured. ``supervised`` is true where a method learnt from the labels
+        that the metric judges by.
     """
     rng = np.random.default_rng(seed)
     drawn = np.sort(rng.permutation(len(obs))[:MAX_CELLS])
@@ -93,6 +98,10 @@ def integration_metrics(
         active = float((variance > 0.01 * variance.max()).sum())
         rows.append((method, "active_dimensions", active, 1.0, float(points.shape[1]), len(obs)))
     table = pd.DataFrame(rows, columns=COLUMNS)
+    by_label = table["metric"].isin(
+        [*LABEL_METRICS, *(f"apart:{one}" for one in set(obs["label"]))]
+    )
+    table["supervised"] = by_label & table["method"].isin(SUPERVISED)
     place = table["method"].map({method: number for number, method in enumerate(spaces)})
     return table.loc[place.sort_values(kind="stable").index].reset_index(drop=True)
 
