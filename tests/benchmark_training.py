@@ -4,7 +4,7 @@ Run from the command line; it appends a row a training to the table that `docs/i
 and skips the rows that are there, so that it can be stopped and started again:
 
     uv run python tests/benchmark_training.py docs/integration_benchmark.tsv \
-        --latents /tmp/latents public=results/public/cells.h5ad demo=results/demo/cells.h5ad
+        --latents results/latents public=results/public/cells.h5ad demo=results/demo/cells.h5ad
 
 Methods, of one network (that of the default configuration) and on one split of the cells (90 % to
 train on, 5 % to follow, 5 % held out, by the seed), in turn in one process with one thread:

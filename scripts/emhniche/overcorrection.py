@@ -197,9 +197,10 @@ def _replicates(rows: pd.DataFrame) -> tuple[str, str]:
     level = np.average(share, weights=rows["n_cells"])
     uneven = np.average(rows["uneven"], weights=rows["n_neighbourhoods"])
     text = (
-        f"Replicate libraries mix to {level:.0%} of what chance would give within a cell type "
-        f"({len(rows) - poor} of {len(rows)} types and groups at {WELL_MIXED:.0%} or more); "
-        f"{uneven:.0%} of the neighbourhoods hold more cells of one library than chance allows."
+        f"Replicate libraries mix to {100 * level:.0f} % of what chance would give within a cell "
+        f"type ({len(rows) - poor} of {len(rows)} types and groups at {100 * WELL_MIXED:.0f} % or "
+        f"more); {100 * uneven:.0f} % of the neighbourhoods hold more cells of one library than "
+        "chance allows."
     )
     return ("mixed" if level >= WELL_MIXED else "apart"), text
 

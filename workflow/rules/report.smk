@@ -156,6 +156,8 @@ rule report:
             method=set(run.config["integrate"]["methods"]) & {"scvi", "scanvi"},
         ),
         metrics="<results>/integration/metrics.tsv",
+        mixing="<results>/integration/mixing.tsv",
+        verdict="<results>/integration/verdict.tsv",
         clusters="<results>/cluster/clusters.parquet",
         umap="<results>/cluster/umap.parquet",
         annotation="<results>/annotate/annotation.parquet",
