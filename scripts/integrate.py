@@ -7,7 +7,7 @@ with job_log(snakemake.log[0]):
     from emhniche.integrate import integrate
 
     found = integrate(
-        io.read_h5ad(snakemake.input[0]),
+        io.read_genes(snakemake.input[0], "highly_variable"),
         method=snakemake.wildcards.method,
         n_latent=snakemake.params.n_latent,
         batch_key=snakemake.params.batch_key,

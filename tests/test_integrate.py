@@ -5,6 +5,7 @@ import pytest
 from scipy import sparse
 from sklearn.metrics import silhouette_score
 
+from emhniche import io
 from emhniche.errors import InputError
 from emhniche.integrate import integrate
 from emhniche.latent_batches import neighbour_share
@@ -192,6 +193,19 @@ def test_only_highly_variable_genes_take_part(cells):
     noisy.X = (noisy.X @ kept).tocsr()
     one, other = space(run(part, "pca")), space(run(noisy, "pca"))
     np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+def test_only_the_marked_genes_are_read_and_all_cells_of_them(cells, tmp_path):
+    part = cells.copy()
+    part.var["highly_variable"] = ~part.var_names.str.startswith("Gene")
+    io.write_h5ad(part, tmp_path / "cells.h5ad")
+    found = io.read_genes(tmp_path / "cells.h5ad", "highly_variable", rows=100)
+    wanted = part[:, part.var["highly_variable"]]
+    assert found.shape == wanted.shape
+    assert found.obs_names.equals(wanted.obs_names)
+    assert found.var_names.equals(wanted.var_names)
+    np.testing.assert_array_equal(found.X.toarray(), wanted.X.toarray())
+    assert space(run(found, "pca")).tobytes() == space(run(part, "pca")).tobytes()
 
 
 def test_a_gpu_that_is_not_there_is_refused_before_training(cells):

@@ -76,7 +76,7 @@ rule provenance:
         resources=list(run.config["resources"].values()),
         device=expand(
             "<results>/integration/{method}/device.json",
-            method=set(run.config["integrate"]["methods"]) & {"scvi", "scanvi"},
+            method=sorted(set(run.config["integrate"]["methods"]) & {"scvi", "scanvi"}),
         ),
     output:
         report(
@@ -153,7 +153,7 @@ rule report:
         libraries="<results>/samples.tsv",
         history=expand(
             "<results>/integration/{method}/history.tsv",
-            method=set(run.config["integrate"]["methods"]) & {"scvi", "scanvi"},
+            method=sorted(set(run.config["integrate"]["methods"]) & {"scvi", "scanvi"}),
         ),
         metrics="<results>/integration/metrics.tsv",
         mixing="<results>/integration/mixing.tsv",
