@@ -61,6 +61,11 @@ def test_a_good_space_reaches_the_ceiling(space):
         assert row["value"] > row["floor"] + 0.9 * (row["ceiling"] - row["floor"]), name
 
 
+def test_the_same_space_measures_the_same(space):
+    pd.testing.assert_frame_equal(measure(*space), measure(*space), check_exact=True)
+    pd.testing.assert_frame_equal(said(*space)[0], said(*space)[0], check_exact=True)
+
+
 def test_a_shuffled_space_scores_at_the_floor(space):
     points, obs = space
     table = measure(np.random.default_rng(1).permutation(points), obs)
@@ -217,6 +222,14 @@ def test_replicates_that_lie_apart_are_told_from_mixed_ones(space):
     mixing, verdict = said(points + shift, obs)
     assert (mixing["uneven"].dropna() > 0.5).all()
     assert verdict.loc["replicates", "code"] == "apart"
+
+
+def test_cells_without_a_type_are_no_type(space):
+    points, obs = space
+    obs = obs.assign(qc_lineage=obs["qc_lineage"].replace("T", "unresolved"))
+    assert set(said(points, obs)[0]["cell_type"]) == {"B", "pDC"}
+    table = measure(points, obs)
+    assert table.loc["kbet", "n"] == (obs["qc_lineage"] == "B").sum()
 
 
 def test_what_can_have_been_erased_is_said_with_the_types_that_lie_together(tissues):

@@ -11,6 +11,7 @@ import pandas as pd
 from harmonypy.lisi import compute_lisi
 from scipy.stats import chi2
 
+from emhniche.lineage import UNRESOLVED
 from emhniche.neighbors import nearest
 
 N_NEIGHBORS = 30
@@ -139,10 +140,12 @@ def neighbourhood_p_values(found: np.ndarray, groups: np.ndarray) -> np.ndarray:
 def typed_rows(cells: pd.DataFrame) -> list[np.ndarray]:
     """Return, for each cell type, the rows of those batches that hold enough of it.
 
-    A type in one batch only says nothing of mixing and is left out.
+    A type in one batch only says nothing of mixing and is left out, as are cells without a type.
     """
     parts = []
-    for rows in cells.groupby("type", observed=True).indices.values():
+    for kind, rows in cells.groupby("type", observed=True).indices.items():
+        if kind == UNRESOLVED:
+            continue
         batches = cells["batch"].iloc[rows]
         kept = rows[(batches.map(batches.value_counts()) >= MIN_PART).to_numpy()]
         if cells["batch"].iloc[kept].nunique() > 1:

@@ -16,6 +16,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_score
 
 from emhniche.latent_batches import N_NEIGHBORS, neighbour_share
+from emhniche.lineage import UNRESOLVED
 from emhniche.lineage_cells import MATURATION
 from emhniche.neighbors import leiden, nearest, shared_graph
 
@@ -116,7 +117,7 @@ def connectivity(points: np.ndarray, cells: pd.DataFrame) -> dict[str, tuple[flo
     kinds, shares, n_cells = cells["type"].to_numpy(), [], 0
     for kind in np.unique(kinds):
         rows = np.flatnonzero(kinds == kind)
-        if len(rows) >= MIN_TYPE_CELLS:
+        if len(rows) >= MIN_TYPE_CELLS and kind != UNRESOLVED:
             _, parts = connected_components(graph[rows][:, rows], directed=False)
             shares.append(np.bincount(parts).max() / len(rows))
             n_cells += len(rows)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from emhniche.latent_batches import MIN_PART, N_NEIGHBORS, chance_ratio, neighbourhood_p_values
+from emhniche.lineage import UNRESOLVED
 from emhniche.metrics import MAX_CELLS, described, placed
 from emhniche.neighbors import nearest
 
@@ -81,7 +82,7 @@ def mixing_table(
     ):
         keys = [cells["dataset"], within, cells["type"]]
         for (dataset, name, kind), members in cells.groupby(keys, observed=True).indices.items():
-            if _alone(cells, groups, within, members[0]):
+            if kind == UNRESOLVED or _alone(cells, groups, within, members[0]):
                 continue
             order = rng.permutation(len(members))
             for method, points in spaces.items():
