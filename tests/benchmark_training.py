@@ -14,7 +14,7 @@ train on, 5 % to follow, 5 % held out, by the seed), in turn in one process with
 - ``recipe, stock likelihood``: the same with scvi-tools' own likelihood.
 
 The bound of the held-out cells is at full KL weight and computed by scvi-tools for all three, from
-the saved model.
+the saved model. Without a dataset it prints mean and spread of the rows that are there.
 """
 
 import argparse
@@ -215,12 +215,51 @@ def order(datasets: list[str], seeds: int) -> list[tuple[int, str, str]]:
     return list(itertools.product(range(seeds), datasets, METHODS))
 
 
+LOWER = (*("cpu_seconds", "wall_seconds", "epochs", "elbo_held_out", "reconstruction_held_out"),)
+"""What is better when it is lower; all other measures are better when they are higher."""
+
+
+def summary(rows: pd.DataFrame) -> str:
+    """Return mean and standard deviation over seeds, and what is worse than the default's spread.
+
+    Parameters
+    ----------
+    rows
+        The table. Only seeds that every method of a dataset has count.
+
+    Returns
+    -------
+    str
+        A Markdown table a dataset: a row a measure, a column a method. A cross marks a mean that is
+        worse than the default's by more than the default's standard deviation between seeds.
+    """
+    text = []
+    for dataset, part in rows.groupby("dataset", sort=False):
+        seeds = part.groupby("seed")["method"].nunique()
+        part = part[part["seed"].map(seeds) == len(METHODS)]
+        n_seeds = part["seed"].nunique()
+        text += ["", f"{dataset}, {n_seeds} seeds", "", f"| | {' | '.join(METHODS)} |"]
+        text.append("| --- |" + " --- |" * len(METHODS))
+        by = part.groupby("method")
+        for name in part.columns[part.columns.get_loc("cpu_seconds") :]:
+            mean, spread = by[name].mean(), by[name].std()
+            if mean.isna().all():
+                continue
+            worse = (mean - mean["default"]) * (1 if name in LOWER else -1) > spread["default"]
+            cells = [
+                f"{mean[one]:.4g} ± {spread[one]:.2g}{' ✗' if worse[one] else ''}"
+                for one in METHODS
+            ]
+            text.append(f"| `{name}` | {' | '.join(cells)} |".replace("nan", "–"))
+    return "\n".join(text)
+
+
 def main() -> None:
     """Train what the table lacks; each row is written as it comes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", type=Path, help="where to append (.tsv)")
-    parser.add_argument("datasets", nargs="+", help="name=cells.h5ad")
-    parser.add_argument("--latents", type=Path, required=True, help="folder of latent spaces")
+    parser.add_argument("datasets", nargs="*", help="name=cells.h5ad; none: only summarise")
+    parser.add_argument("--latents", type=Path, default="latents", help="folder of latent spaces")
     parser.add_argument("--seeds", type=int, default=5, help="seeds, from 0")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -252,6 +291,7 @@ def main() -> None:
             lineterminator="\n",
         )
         print(row, flush=True)
+    print(summary(pd.read_csv(given.table, sep="\t")))
 
 
 if __name__ == "__main__":

@@ -79,7 +79,10 @@ def integrate(
     Integration
         Latent space, history and model.
     """
-    genes = cells[:, cells.var["highly_variable"]].copy()
+    marked = cells.var["highly_variable"].to_numpy(dtype=bool)
+    # nothing writes into the counts, so those of a file of marked genes only need no copy
+    counts = cells.X if marked.all() else cells.X[:, marked]
+    genes = ad.AnnData(counts, obs=cells.obs.copy(), var=cells.var[marked])
     if method == "pca":
         return _untrained(_components(genes, n_latent, seed), genes)
     make = {"scvi": train_scvi, "scanvi": train_scanvi, "harmony": run_harmony}[method]
@@ -315,6 +318,7 @@ def run_harmony(
 
 def _components(genes: ad.AnnData, n_latent: int, seed: int) -> np.ndarray:
     """Return principal components of log-normalised counts (cells x dimensions)."""
+    genes = genes.copy()
     sc.pp.normalize_total(genes, target_sum=1e4)
     sc.pp.log1p(genes)
     n_comps = min(n_latent, genes.n_obs - 1, genes.n_vars - 1)
