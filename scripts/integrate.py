@@ -7,7 +7,7 @@ with job_log(snakemake.log[0]):
     from emhniche.integrate import integrate
 
     found = integrate(
-        io.read_h5ad(snakemake.input[0]),
+        io.read_genes(snakemake.input[0], "highly_variable"),
         method=snakemake.wildcards.method,
         n_latent=snakemake.params.n_latent,
         batch_key=snakemake.params.batch_key,
@@ -15,9 +15,9 @@ with job_log(snakemake.log[0]):
         threads=snakemake.threads,
         **snakemake.params.settings,
     )
-    if found.save:
+    if found.model:
         with io.atomic_folder(snakemake.output.model) as folder:
-            found.save(folder)
+            found.model.save(str(folder), overwrite=True)
         io.write_table(found.history, snakemake.output.history)
         io.write_json(found.device, snakemake.output.device)
     io.write_table(found.latent, snakemake.output.latent)

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy import sparse
 
 from emhniche.io import as_counts, read_json, write_h5ad, write_json, write_table, write_text
+from emhniche.overcorrection import MIXING_COLUMNS
 from emhniche.report.index_page import build_index
 from emhniche.report.sample_page import build_sample_page
 from emhniche.schema import complete, read_schema
@@ -295,6 +296,20 @@ def _write_latent(root: Path, cells: pd.DataFrame, rng: np.random.Generator) -> 
         columns=["method", "metric", "value", "floor", "ceiling", "n"],
     )
     write_table(metrics, root / "integration/metrics.tsv")
+    given = ("demo", "replicates", f"spleen; {SCRIPT}; none")
+    mixing = [
+        ("scvi", *given, "B", "tested", 300, 2, 0.93, 1.01, 300, 0.04),
+        ("scvi", *given, "plasma", "not_testable", 12, 2, *(np.nan, np.nan, 0, np.nan)),
+        ("pca", *given, "B", "tested", 300, 2, 0.21, 1.01, 300, 0.97),
+    ]
+    write_table(pd.DataFrame(mixing, columns=MIXING_COLUMNS), root / "integration/mixing.tsv")
+    verdict = [
+        ("scvi", "replicates", "mixed", "Replicate libraries mix to 92 % of chance."),
+        ("scvi", "aliasing", "aliased", "Tissues of monocyte_macrophage <b>lie</b> together."),
+        ("pca", "replicates", "apart", "Replicate libraries mix to 21 % of chance."),
+    ]
+    columns = ["method", "check", "code", "sentence"]
+    write_table(pd.DataFrame(verdict, columns=columns), root / "integration/verdict.tsv")
 
 
 def write_provenance(root: Path) -> Path:

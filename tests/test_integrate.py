@@ -5,9 +5,12 @@ import pytest
 from scipy import sparse
 from sklearn.metrics import silhouette_score
 
+from emhniche import io
 from emhniche.errors import InputError
 from emhniche.integrate import integrate
-from emhniche.metrics import neighbour_share
+from emhniche.latent_batches import neighbour_share
+from emhniche.metrics import integration_metrics
+from emhniche.neighbors import nearest
 from planted import library
 
 SETTINGS = {
@@ -23,6 +26,7 @@ SETTINGS = {
     "batch_size": 32,
     "max_batch_size": 128,
 }
+SCANVI = {"label_epochs": 10, "samples_per_label": 100}
 HARMONY = {"theta": 2.0, "max_iterations": 10}
 MIX = {"B": 60, "T": 60, "monocyte_macrophage": 40}
 
@@ -39,10 +43,10 @@ def cells():
 
 
 def run(cells, method, seed=0, **changes):
-    settings = {"scvi": SETTINGS, "harmony": HARMONY, "pca": {}}[method] | changes
-    return integrate(
-        cells, method=method, n_latent=8, batch_key="batch", seed=seed, threads=1, **settings
-    )
+    known = {"scvi": SETTINGS, "scanvi": SETTINGS | SCANVI, "harmony": HARMONY, "pca": {}}
+    settings = known[method] | changes
+    given = {"n_latent": 8, "batch_key": "batch", "seed": seed, "threads": 1}
+    return integrate(cells, method=method, **(given | settings))
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +77,7 @@ def test_harmony_mixes_libraries_and_keeps_lineages_apart(cells):
     assert silhouette_score(space(found), truth) > 0.2
     assert neighbour_share(space(found), truth).mean() < 0.05
     assert found.history.empty
-    assert found.save is None
+    assert found.model is None
     # without a weight of mixing batches stay apart more
     loose = neighbour_share(space(run(cells, "harmony", theta=0.0)), batch).mean()
     assert loose < neighbour_share(space(found), batch).mean()
@@ -83,6 +87,50 @@ def test_harmony_mixes_libraries_and_keeps_lineages_apart(cells):
 def test_harmony_of_one_batch_moves_nothing(cells):
     one = cells[cells.obs["batch"] == "one"].copy()
     pd.testing.assert_frame_equal(run(one, "harmony").latent, run(one, "pca").latent)
+
+
+def test_a_space_that_a_wrong_batch_key_ruins_is_caught_by_the_metrics(cells, trained):
+    obs = cells.obs.assign(label=cells.obs["truth"], qc_lineage=cells.obs["truth"], dataset="d")
+    # each cell type its own gate, and the gate taken for the batch
+    wrong = run(cells, "scvi", batch_key="truth").latent
+    latents = {"right": trained.latent, "wrong": wrong}
+    table = integration_metrics(latents, obs, batch_key="batch", seed=0)
+    found = table.pivot(index="metric", columns="method", values="value")
+    assert found.loc["label_purity", "wrong"] < 0.95 < found.loc["label_purity", "right"]
+    assert found.loc["nmi", "wrong"] < 0.8 < found.loc["nmi", "right"]
+    assert found.loc["ilisi", "wrong"] < 0.1 < 0.8 < found.loc["ilisi", "right"]
+    assert found.loc["kbet", "wrong"] < 0.1 < 0.8 < found.loc["kbet", "right"]
+
+
+def test_scanvi_finds_with_labels_what_is_too_faint_without(cells):
+    """Half the T cells hold a count more of ten genes; the labels of six cells of ten are known."""
+    rng = np.random.default_rng(0)
+    named, truth = cells.copy(), cells.obs["truth"].to_numpy()
+    two = (truth == "T") & (rng.random(len(truth)) < 0.5)
+    counts = named.X.toarray()
+    genes = np.flatnonzero(named.var_names.str.startswith("Gene"))[:10]
+    counts[np.ix_(two, genes)] += rng.poisson(1.0, (two.sum(), 10))
+    named.X = sparse.csr_matrix(counts.astype(np.float32))
+    names = np.where(two, "T two", truth)
+    known = rng.random(len(truth)) < 0.6
+    named.obs["label"] = np.where(known, names, "")
+    unseen = np.flatnonzero(~known & (truth == "T"))
+    right = {}
+    for method in ("scvi", "scanvi"):
+        points = space(run(named, method, min_cell_visits=20_000))
+        found = nearest(points[unseen], 5, among=points[known])
+        right[method] = (names[known][found] == names[unseen][:, None]).mean()
+        # lineages stay apart
+        assert neighbour_share(points, truth).mean() < 0.05
+    assert right["scvi"] < 0.6  # a coin's
+    assert right["scanvi"] > right["scvi"] + 0.08
+
+
+def test_scanvi_without_labels_is_refused_before_training(cells):
+    bare = cells.copy()
+    bare.obs["label"] = np.where(np.arange(bare.n_obs) < 30, "B", "")
+    with pytest.raises(InputError, match=r"1 of them have 20 cells or more; .*`labels`"):
+        run(bare, "scanvi")
 
 
 def test_the_device_that_was_used_is_told(cells, trained):
@@ -114,7 +162,7 @@ def test_latent_space_repeats_with_the_seed_and_changes_with_another(cells, trai
 def test_the_model_is_saved_and_gives_the_latent_space_again(cells, trained, tmp_path):
     import scvi
 
-    trained.save(tmp_path / "model")
+    trained.model.save(str(tmp_path / "model"))
     genes = cells.copy()
     genes.obs["_batch"] = genes.obs["batch"].astype(str)
     model = scvi.model.SCVI.load(str(tmp_path / "model"), adata=genes)
@@ -157,3 +205,16 @@ def test_only_highly_variable_genes_take_part(cells):
     noisy.X = (noisy.X @ kept).tocsr()
     one, other = space(run(part, "pca")), space(run(noisy, "pca"))
     np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+def test_only_the_marked_genes_are_read_and_all_cells_of_them(cells, tmp_path):
+    part = cells.copy()
+    part.var["highly_variable"] = ~part.var_names.str.startswith("Gene")
+    io.write_h5ad(part, tmp_path / "cells.h5ad")
+    found = io.read_genes(tmp_path / "cells.h5ad", "highly_variable", rows=100)
+    wanted = part[:, part.var["highly_variable"]]
+    assert found.shape == wanted.shape
+    assert found.obs_names.equals(wanted.obs_names)
+    assert found.var_names.equals(wanted.var_names)
+    np.testing.assert_array_equal(found.X.toarray(), wanted.X.toarray())
+    assert space(run(found, "pca")).tobytes() == space(run(part, "pca")).tobytes()

@@ -7,8 +7,8 @@ from sklearn.metrics import f1_score
 
 from benchmark_qc import groups, losses
 from emhniche import io
+from emhniche.latent_batches import N_NEIGHBORS, neighbour_share
 from emhniche.lineage import group_rates
-from emhniche.metrics import N_NEIGHBORS, neighbour_share
 from workflow import ROOT, snakemake
 
 pytestmark = pytest.mark.workflow

@@ -1,10 +1,12 @@
 """The training recipe computes what scvi-tools computes, only faster, and survives a high rate."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scvi.distributions import NegativeBinomial
 
+from benchmark_training import METHODS, split, summary
 from emhniche.errors import InputError
 from emhniche.sparse_likelihood import SCVI, SparseNegativeBinomial
 from emhniche.training import History, OneCyclePlan, train_until_finite
@@ -103,3 +105,26 @@ def test_a_rate_that_diverges_is_halved_and_the_log_says_so(caplog):
         train_until_finite(train, peak_rate=4.0)
     with pytest.raises(ValueError, match="other"):
         train_until_finite(lambda _: int("other"), peak_rate=1.0)
+
+
+def test_the_benchmark_crosses_what_is_worse_than_the_default_s_own_spread():
+    rows = [
+        {"dataset": "d", "method": method, "seed": seed, "cpu_seconds": cpu, "elbo": 0, "ari": ari}
+        for method, cpu, ari in zip(METHODS, (100, 4, 7), (0.5, 0.46, 0.3), strict=True)
+        for seed in (0, 1)
+    ]
+    table = pd.DataFrame(rows)
+    table.loc[table["seed"] == 1, "ari"] += 0.08  # a spread of 0.057
+    half_done = pd.DataFrame([rows[0] | {"seed": 2, "ari": 99.0}])
+    lines = summary(pd.concat([table, half_done])).splitlines()
+    assert "d, 2 seeds" in lines
+    said = {line.split("|")[1].strip(): line for line in lines if line.startswith("| `")}
+    assert said["`cpu_seconds`"].count("✗") == 0
+    assert said["`ari`"].split("|")[2:5] == [" 0.54 ± 0.057 ", " 0.5 ± 0.057 ", " 0.34 ± 0.057 ✗ "]
+
+
+def test_every_method_of_the_benchmark_is_given_the_same_split():
+    parts = split(1001, 3)
+    assert [len(part) for part in parts] == [901, 50, 50]
+    assert sorted(np.concatenate(parts)) == list(range(1001))
+    assert all((a == b).all() for a, b in zip(parts, split(1001, 3), strict=True))

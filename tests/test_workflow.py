@@ -38,6 +38,8 @@ PATHS = [
     "integration/scvi/model",
     "integration/pca/latent.parquet",
     "integration/metrics.tsv",
+    "integration/mixing.tsv",
+    "integration/verdict.tsv",
     "cluster/graph.npz",
     "cluster/clusters.parquet",
     "cluster/umap.parquet",

@@ -1,17 +1,17 @@
 """Where does each cell lie once the differences between libraries are taken out?
 
 scVI (Lopez 2018, doi 10.1038/s41592-018-0229-2) learns a latent space from raw counts with the
-library as batch. Harmony (Korsunsky 2019, doi 10.1038/s41592-019-0619-0) moves principal components
+library as batch; scANVI (Xu 2021, doi 10.15252/msb.20209620) goes on from there with published
+labels. Harmony (Korsunsky 2019, doi 10.1038/s41592-019-0619-0) moves principal components
 until batches mix, without a model of counts. Tissue is what the study compares, so it must never be
 the batch. Principal components that nothing corrects stand beside them, so that what integration
 did can be seen.
 """
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -33,8 +33,8 @@ class Integration:
         ``cell_id`` and one column a dimension.
     history
         One row an epoch; empty for a method that is not trained.
-    save
-        Writes the trained model into a folder; None for a method without one.
+    model
+        What scvi-tools trained, which ``save`` writes; None for a method without one.
     device
         What trained the model (:func:`emhniche.devices.train_on_device`); None for a method that is
         not trained.
@@ -42,7 +42,7 @@ class Integration:
 
     latent: pd.DataFrame
     history: pd.DataFrame
-    save: Callable[[Path], None] | None
+    model: Any | None
     device: dict[str, object] | None
 
 
@@ -63,7 +63,7 @@ def integrate(
     cells
         Cells x genes, raw counts; ``var["highly_variable"]`` marks the genes to use.
     method
-        ``scvi``, ``harmony`` or ``pca``.
+        ``scvi``, ``scanvi``, ``harmony`` or ``pca``.
     n_latent
         Number of dimensions.
     batch_key
@@ -73,22 +73,22 @@ def integrate(
     threads
         CPU threads.
     **settings
-        Further settings of :func:`train_scvi` or :func:`run_harmony`.
+        Further settings of :func:`train_scvi`, :func:`train_scanvi` or :func:`run_harmony`.
 
     Returns
     -------
     Integration
         Latent space, history and model.
     """
-    genes = cells[:, cells.var["highly_variable"]].copy()
+    marked = cells.var["highly_variable"].to_numpy(dtype=bool)
+    # nothing writes into the counts, so those of a file of marked genes only need no copy
+    counts = cells.X if marked.all() else cells.X[:, marked]
+    genes = ad.AnnData(counts, obs=cells.obs.copy(), var=cells.var[marked])
     if method == "pca":
         return _untrained(_components(genes, n_latent, seed), genes)
-    if method == "harmony":
-        given = {"n_latent": n_latent, "batch_key": batch_key, "seed": seed, "threads": threads}
-        return run_harmony(genes, **given, **settings)
-    return train_scvi(
-        genes, n_latent=n_latent, batch_key=batch_key, seed=seed, threads=threads, **settings
-    )
+    make = {"scvi": train_scvi, "scanvi": train_scanvi, "harmony": run_harmony}[method]
+    given = {"n_latent": n_latent, "batch_key": batch_key, "seed": seed, "threads": threads}
+    return make(genes, **given, **settings)
 
 
 def train_scvi(
@@ -188,8 +188,64 @@ def train_scvi(
     return Integration(
         latent=latent_table(latent, genes.obs_names),
         history=trained["history"].table(),
-        save=lambda folder: trained["model"].save(str(folder), overwrite=True),
+        model=trained["model"],
         device=used,
+    )
+
+
+def train_scanvi(
+    genes: ad.AnnData, *, label_epochs: int, samples_per_label: int, **settings
+) -> Integration:
+    """Train scVI, and go on with the published labels: a supervised method.
+
+    Cells without a label take part without one. The labels pull cells of one name together, so
+    measures on these labels say nothing more of the space.
+
+    Parameters
+    ----------
+    genes
+        Cells x highly variable genes, raw counts; ``obs["label"]``, empty for none.
+    label_epochs
+        Passes over the cells with labels, after those of scVI.
+    samples_per_label
+        Most cells of each label that a pass learns from, so that rare types count.
+    **settings
+        Those of :func:`train_scvi`.
+
+    Returns
+    -------
+    Integration
+        Mean of the posterior a cell, scVI's history, and the model.
+
+    Raises
+    ------
+    InputError
+        When fewer than two labels have cells enough, and as :func:`train_scvi`.
+
+    References
+    ----------
+    Xu C et al. (2021) Probabilistic harmonization and annotation of single-cell transcriptomics
+    data with deep generative models. Mol Syst Biol 17:e9620. doi:10.15252/msb.20209620
+    """
+    from emhniche.supervised import go_on_with_labels, trusted_labels
+
+    genes.obs["_label"] = trusted_labels(genes.obs["label"])
+    started = train_scvi(genes, **settings)
+    model, latent = go_on_with_labels(
+        started.model,
+        genes,
+        epochs=label_epochs,
+        samples_per_label=samples_per_label,
+        kl_weight=min(1.0, 1 / settings["kl_ramp"]),
+        batch_size=started.device["batch_size"],
+        accelerator=started.device["used"],
+        seed=settings["seed"],
+    )
+    return Integration(
+        latent=latent_table(latent, genes.obs_names),
+        history=started.history,
+        model=model,
+        device=started.device,
     )
 
 
@@ -263,6 +319,7 @@ def run_harmony(
 
 def _components(genes: ad.AnnData, n_latent: int, seed: int) -> np.ndarray:
     """Return principal components of log-normalised counts (cells x dimensions)."""
+    genes = genes.copy()
     sc.pp.normalize_total(genes, target_sum=1e4)
     sc.pp.log1p(genes)
     n_comps = min(n_latent, genes.n_obs - 1, genes.n_vars - 1)
@@ -273,4 +330,4 @@ def _components(genes: ad.AnnData, n_latent: int, seed: int) -> np.ndarray:
 def _untrained(points: np.ndarray, genes: ad.AnnData) -> Integration:
     """Return the latent space of a method without a model."""
     latent = latent_table(points, genes.obs_names)
-    return Integration(latent, history=pd.DataFrame(), save=None, device=None)
+    return Integration(latent, history=pd.DataFrame(), model=None, device=None)

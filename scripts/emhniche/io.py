@@ -17,7 +17,7 @@ import anndata as ad
 import h5py
 import numpy as np
 import pandas as pd
-from anndata.io import read_elem
+from anndata.io import read_elem, sparse_dataset
 from scipy import sparse
 
 CELL_ID = "cell_id"
@@ -131,6 +131,34 @@ def write_h5ad(adata: ad.AnnData, path: str | Path) -> None:
 def read_h5ad(path: str | Path) -> ad.AnnData:
     """Read an ``.h5ad`` file into memory."""
     return ad.read_h5ad(path)
+
+
+def read_genes(path: str | Path, mark: str, *, rows: int = 10_000) -> ad.AnnData:
+    """Read only the genes of an ``.h5ad`` file that are marked, some cells at a time.
+
+    Parameters
+    ----------
+    path
+        Cells x genes, ``X`` as CSR.
+    mark
+        Boolean column of ``var``.
+    rows
+        Cells held at once with all their genes.
+
+    Returns
+    -------
+    anndata.AnnData
+        ``X``, ``obs`` and ``var`` of the marked genes.
+    """
+    with h5py.File(path) as store:
+        obs, var = read_elem(store["obs"]), read_elem(store["var"])
+        marked = var[mark].to_numpy(dtype=bool)
+        counts = sparse_dataset(store["X"])
+        parts = [
+            counts[start : min(start + rows, len(obs))][:, marked]
+            for start in range(0, len(obs), rows)
+        ]
+    return ad.AnnData(sparse.vstack(parts, format="csr"), obs=obs, var=var[marked])
 
 
 def read_obs(path: str | Path) -> pd.DataFrame:

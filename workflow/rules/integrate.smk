@@ -1,12 +1,13 @@
 """Latent spaces.
 
-In: ``cells.h5ad``. Out: for each method ``latent.parquet``, for scVI also its model, history and the
-device that trained it; and ``metrics.tsv``, which sets each method between floor and ceiling.
+In: ``cells.h5ad``. Out: for each method ``latent.parquet``, for scVI and scANVI also model, history and
+the device that trained it; ``metrics.tsv``, which sets each method between floor and ceiling; and
+``mixing.tsv`` and ``verdict.tsv``: what mixes within each cell type, and what can have been erased.
 """
 
 
 rule integrate_scvi:
-    """Train scVI on raw counts with the library as batch."""
+    """Train scVI on raw counts with the library as batch; scANVI goes on with labels."""
     input:
         "<results>/cells.h5ad",
     output:
@@ -19,7 +20,7 @@ rule integrate_scvi:
     benchmark:
         "<benchmarks>/integrate/{method}.tsv"
     wildcard_constraints:
-        method="scvi",
+        method="scvi|scanvi",
     # on the longest path: pages and comparisons can wait
     priority: 1
     conda:
@@ -33,7 +34,8 @@ rule integrate_scvi:
         disk_mb=asks("integrate_scvi", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("integrate"),
-        settings=run.config["integrate"]["scvi"],
+        settings=lambda wildcards: run.config["integrate"]["scvi"]
+        | (run.config["integrate"]["scanvi"] if wildcards.method == "scanvi" else {}),
         n_latent=run.config["integrate"]["n_latent"],
         batch_key=run.config["integrate"]["batch_key"],
         seed=run.config["seed"],
@@ -73,15 +75,18 @@ rule integrate_components:
 
 
 rule integrate_metrics:
-    """Measure the latent spaces, with controls for floor and ceiling."""
+    """Measure the latent spaces between controls, and say what integration can have undone."""
     input:
         latents=expand(
             "<results>/integration/{method}/latent.parquet",
             method=run.config["integrate"]["methods"],
         ),
         cells="<results>/cells.h5ad",
+        scores="<results>/score/scores.parquet",
     output:
-        "<results>/integration/metrics.tsv",
+        metrics="<results>/integration/metrics.tsv",
+        mixing="<results>/integration/mixing.tsv",
+        verdict="<results>/integration/verdict.tsv",
     log:
         "<logs>/integrate/metrics.log",
     benchmark:

@@ -78,7 +78,7 @@ rule provenance:
         resources=list(run.config["resources"].values()),
         device=expand(
             "<results>/integration/{method}/device.json",
-            method=set(run.config["integrate"]["methods"]) & {"scvi"},
+            method=sorted(set(run.config["integrate"]["methods"]) & {"scvi", "scanvi"}),
         ),
     output:
         report(
@@ -158,9 +158,11 @@ rule report:
         libraries="<results>/samples.tsv",
         history=expand(
             "<results>/integration/{method}/history.tsv",
-            method=set(run.config["integrate"]["methods"]) & {"scvi"},
+            method=sorted(set(run.config["integrate"]["methods"]) & {"scvi", "scanvi"}),
         ),
         metrics="<results>/integration/metrics.tsv",
+        mixing="<results>/integration/mixing.tsv",
+        verdict="<results>/integration/verdict.tsv",
         clusters="<results>/cluster/clusters.parquet",
         umap="<results>/cluster/umap.parquet",
         annotation="<results>/annotate/annotation.parquet",

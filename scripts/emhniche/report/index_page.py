@@ -13,6 +13,7 @@ from emhniche.io import read_json, write_table, write_text
 from emhniche.report import (
     axes_table,
     index_tables,
+    integration_section,
     niche_tables,
     run_figures,
     signals_figures,
@@ -106,6 +107,7 @@ def build_index(
             "frequencies": list(frequencies(run)),
             "signals": list(signals_figures.sentences(run)),
             "blood_made": list(signals_figures.blood_made(run)),
+            "integration": integration_section.verdict(run),
             "no_supply": supply_figures.untested(run),
             "not_called": list(not_called(run)),
             "pictures": pictures,
@@ -130,6 +132,7 @@ def tables(run: RunTables, provenance: Mapping) -> dict[str, PageTable]:
         "samples": index_tables.sample_table(run),
         "losses": index_tables.loss_table(run),
         "metrics": index_tables.metric_table(run),
+        "mixing": integration_section.mixing_table(run),
         "clusters": index_tables.cluster_table(run),
         "coverage": index_tables.coverage_table(run),
         "producers": niche_tables.producer_table(run),

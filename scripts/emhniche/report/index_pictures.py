@@ -82,11 +82,11 @@ def _integration(run: RunTables) -> list[Picture]:
         picture(
             "metrics",
             run_figures.metrics(run["metrics"]),
-            caption="Integration metrics between what a latent space without information scores "
-            "(floor) and the best that could be had (ceiling), with the value at the right. Of "
-            "batch mixing every pair of batches is a pale dot and the median a full one; only "
-            "batches that hold the same cells should mix, so the ceiling is not the goal of every "
-            "pair.",
+            caption="Integration metrics between what control spaces without the information score "
+            "(floor) and those that hold nothing else (ceiling), with the value at the right. Of "
+            "a metric with several parts (pairs of batches, lineages, types) each is a pale dot "
+            "and the median a full one. Only batches that hold the same cells should mix, so the "
+            "ceiling is not the goal of every pair.",
             tables=_sources("metrics"),
             nothing="No metric could be computed.",
         ),

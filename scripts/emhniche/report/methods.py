@@ -306,11 +306,17 @@ def _latent_text(integrate: Mapping, tool: str, epochs: int, device: Mapping) ->
             f"by Harmony (theta {integrate['harmony']['theta']:g}) with {batch}; tissue is never "
             "a batch."
         )
+    labels = ""
+    if integrate["primary"] == "scanvi":
+        labels = (
+            " scANVI went on from it with the published labels for "
+            f"{integrate['scanvi']['label_epochs']} passes: this latent space is supervised."
+        )
     return (
         f"scVI ({tool}) was trained on raw counts with {batch} and {integrate['n_latent']} latent "
         f"dimensions, in {words.plural(epochs, 'pass', 'passes')} over the cells with one cycle of "
         f"the learning rate (peak {integrate['scvi']['peak_rate']:g}); tissue is never a batch."
-        f"{_device_text(device)}"
+        f"{labels}{_device_text(device)}"
     )
 
 
@@ -324,5 +330,10 @@ def _device_text(device: Mapping) -> str:
     return f" It was trained on a GPU ({device.get('name') or device['used']}{bits})."
 
 
-_LATENT_SOURCES = {"scvi": ("scvi", "scvi-tools"), "harmony": ("harmony",), "pca": ()}
+_LATENT_SOURCES = {
+    "scvi": ("scvi", "scvi-tools"),
+    "scanvi": ("scvi", "scanvi", "scvi-tools"),
+    "harmony": ("harmony",),
+    "pca": (),
+}
 """Method of integration -> what is cited for it."""

@@ -38,6 +38,11 @@ REFERENCES = {
         "2018.",
         "10.1038/s41592-018-0229-2",
     ),
+    "scanvi": (
+        "Xu C et al. Probabilistic harmonization and annotation of single-cell transcriptomics "
+        "data with deep generative models. Mol Syst Biol 2021.",
+        "10.15252/msb.20209620",
+    ),
     "harmony": (
         "Korsunsky I et al. Fast, sensitive and accurate integration of single-cell data with "
         "Harmony. Nat Methods 2019.",

@@ -93,6 +93,13 @@ def training(history: pd.DataFrame) -> Figure | None:
     return figure
 
 
+METRIC_WORDS = {
+    **{"ilisi": "iLISI", "clisi": "cLISI", "kbet": "kBET", "nmi": "NMI", "ari": "ARI"},
+    "apart": "types of one tissue apart",
+}
+"""Metrics whose name in the table is not how a reader would write it."""
+
+
 @styled
 def metrics(table: pd.DataFrame) -> Figure | None:
     """Draw where each integration metric lies between the floor and ceiling of its controls.
@@ -100,8 +107,8 @@ def metrics(table: pd.DataFrame) -> Figure | None:
     Parameters
     ----------
     table
-        ``integration/metrics.tsv``. Of a metric that is measured on many pairs
-        (``batch_mixing:<a>|<b>``) every pair is a pale dot and the median a full one.
+        ``integration/metrics.tsv``. Of a metric that is measured on many pairs or lineages
+        (``batch_mixing:<a>|<b>``) each is a pale dot and the median a full one.
 
     Returns
     -------
@@ -123,8 +130,9 @@ def metrics(table: pd.DataFrame) -> Figure | None:
             part = table[(table["family"] == family) & (table["method"] == method)]
             height = place + 0.18 - 0.36 * number / max(len(methods) - 1, 1)
             _metric_row(axis, part, height, CYCLE[number])
-        pairs = part["metric"].nunique()
-        labels.append(f"{words.name(family)}{f' ({pairs} pairs)' if pairs > 1 else ''}")
+        members = table.loc[table["family"] == family, "metric"].nunique()
+        more = f" ({members}{' pairs' if family == 'batch_mixing' else ''})" if members > 1 else ""
+        labels.append(METRIC_WORDS.get(family, words.name(family)) + more)
     axis.set_yticks(range(len(families)), labels)
     axis.set_xticks([0, 1], ["floor", "ceiling"])
     axis.set_ylim(-0.5, len(families) - 0.5)

@@ -24,6 +24,14 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ("sample", "verdict", "verdict_reason", "kept", "sex_observed", "duplicate_of"),
     ),
     "metrics": ("integration/metrics.tsv", ("method", "metric", "value", "floor", "ceiling")),
+    "mixing": (
+        "integration/mixing.tsv",
+        (
+            *("method", "dataset", "compared", "within", "cell_type", "status", "n_cells"),
+            *("n_groups", "mixing", "ceiling", "uneven"),
+        ),
+    ),
+    "verdict": ("integration/verdict.tsv", ("method", "check", "code", "sentence")),
     "clusters": ("cluster/clusters.parquet", (CELL_ID, "cluster")),
     "umap": ("cluster/umap.parquet", (CELL_ID, "umap_1", "umap_2")),
     "annotation": (
