@@ -218,7 +218,7 @@ def test_the_training_got_a_gpu_and_nothing_else_did(finished):
     assert len(of_run) >= 9
     assert len(with_gpu) == 1
     assert "integrate_scvi" in with_gpu[0]
-    assert "gres/gpu" in with_gpu[0] and "JobState=COMPLETED" in with_gpu[0]
+    assert "TresPerJob=gres:gpu:1" in with_gpu[0] and "JobState=COMPLETED" in with_gpu[0]
 
 
 def test_the_jobs_of_samples_share_slurm_jobs(finished):
