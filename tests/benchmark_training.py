@@ -1,7 +1,7 @@
 """Is scVI, trained in a sixteenth of the passes, as good as by scvi-tools' own schedule?
 
-Run from the command line; it appends a row a training to the table that `docs/integrate.md` quotes,
-and skips the rows that are there, so that it can be stopped and started again:
+Run from the command line; it appends a row a training to a table and skips the rows that are there,
+so that it can be stopped and started again:
 
     uv run python tests/benchmark_training.py docs/integration_benchmark.tsv \
         --latents results/latents public=results/public/cells.h5ad demo=results/demo/cells.h5ad
