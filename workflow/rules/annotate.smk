@@ -10,6 +10,7 @@ rule annotate:
     input:
         cells="<results>/cells.h5ad",
         clusters="<results>/cluster/clusters.parquet",
+        found_again="<results>/cluster/found_again.tsv",
         lineages=run.config["resources"]["lineages"],
         panel=run.config["resources"]["panel"],
     output:
