@@ -36,4 +36,5 @@ rule all:
         "<results>/provenance.json",
         "<results>/ro-crate-metadata.json",
         ["<results>/report/planted.html"] if run.study else [],
+        ["<results>/annotate/transferred.tsv"] if run.config["annotate"]["label_samples"] else [],
         expand("<results>/samples/{sample}/qc.html", sample=run.samples.index),

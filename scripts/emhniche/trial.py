@@ -41,6 +41,9 @@ COHORT = "simulate/cohort.h5ad"
 CELLS = "simulate/cells.parquet"
 """What each barcode was simulated as; no stage reads it."""
 
+NAMING = ("min_score", "min_confidence", "n_resamples")
+"""Settings of `annotate` that its names come from."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -178,7 +181,7 @@ def _annotate(folder: Path, run: Run, cells: ad.AnnData, found: Clustering) -> p
         lineages,
         seed=run.config["seed"],
         found_again=found.of_clusters(),
-        **run.config["annotate"],
+        **{key: run.config["annotate"][key] for key in NAMING},
     )
     io.write_table(annotation, folder / "annotate" / "annotation.parquet")
     io.write_table(named, folder / "annotate" / "clusters.tsv")

@@ -1,7 +1,8 @@
 """Names of the clusters.
 
 In: ``cells.h5ad``, clusters and the lineage markers. Out: ``annotation.parquet`` (each cell),
-``clusters.tsv`` (each cluster, with its confidence and runner-up) and ``markers.tsv``.
+``clusters.tsv`` (each cluster, with its confidence and runner-up) and ``markers.tsv``; where samples
+lend their published labels, ``transferred.parquet`` and ``transferred.tsv``.
 """
 
 
@@ -31,8 +32,36 @@ rule annotate:
         runtime=60,
     params:
         code=lambda wildcards: code_digest("annotate"),
-        settings=run.config["annotate"],
+        settings={k: v for k, v in run.config["annotate"].items() if k != "label_samples"},
         species=run.species,
         seed=run.config["seed"],
     script:
         "../../scripts/annotate.py"
+
+
+rule annotate_transfer:
+    """Hand the published labels of some samples to all other cells, beside the names."""
+    input:
+        latent=f"<results>/integration/{run.config['integrate']['primary']}/latent.parquet",
+        cells="<results>/cells.h5ad",
+        annotation="<results>/annotate/annotation.parquet",
+    output:
+        cells="<results>/annotate/transferred.parquet",
+        table="<results>/annotate/transferred.tsv",
+    log:
+        "<logs>/annotate/transfer.log",
+    benchmark:
+        "<benchmarks>/annotate/transfer.tsv"
+    conda:
+        "../../envs/cpu/environment.yaml"
+    container:
+        run.images["cpu"]
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, input: int(600 + 15 * input.size_mb),
+        runtime=60,
+    params:
+        code=lambda wildcards: code_digest("annotate_transfer"),
+        samples=run.config["annotate"]["label_samples"],
+    script:
+        "../../scripts/annotate_transfer.py"
