@@ -67,7 +67,7 @@ def map_file(config: str, query: str, *, name: str, root: Path) -> Path:
             "file": Path(query).name,
             "figures": {key: words.number(value) for key, value in figures.items()},
             "outside_share": words.percent(figures["outside"], figures["placed"]),
-            "beyond": f"{FARTHEST:.0%}",
+            "beyond": f"{100 * FARTHEST:g} %",
             "nearest": NEAREST,
             "rows": [
                 {

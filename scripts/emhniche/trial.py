@@ -165,7 +165,8 @@ def _integrate(folder: Path, run: Run, cells: ad.AnnData) -> pd.DataFrame:
 
 
 def _cluster(folder: Path, run: Run, latent: pd.DataFrame) -> Clustering:
-    found = cluster_cells(latent, seed=run.config["seed"], **run.config["cluster"])
+    settings = {key: value for key, value in run.config["cluster"].items() if key != "zoom"}
+    found = cluster_cells(latent, seed=run.config["seed"], **settings)
     io.write_table(found.clusters, folder / "cluster" / "clusters.parquet")
     return found
 

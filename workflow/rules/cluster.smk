@@ -1,7 +1,8 @@
 """Clusters.
 
 In: the primary method's latent space. Out: ``graph.npz``, ``clusters.parquet``, ``stability.tsv``,
-``resolutions.tsv``, ``found_again.tsv``, ``tree.tsv`` and ``umap.parquet``.
+``resolutions.tsv``, ``found_again.tsv``, ``tree.tsv`` and ``umap.parquet``; with ``cluster.zoom`` also
+``zoom/<lineage>/``, for which the annotation comes in.
 """
 
 
@@ -30,7 +31,7 @@ rule cluster:
         runtime=60,
     params:
         code=lambda wildcards: code_digest("cluster"),
-        settings=run.config["cluster"],
+        settings={k: v for k, v in run.config["cluster"].items() if k != "zoom"},
         seed=run.config["seed"],
     script:
         "../../scripts/cluster.py"
@@ -60,3 +61,34 @@ rule cluster_layout:
         seed=run.config["seed"],
     script:
         "../../scripts/cluster_layout.py"
+
+
+rule cluster_zoom:
+    """Cluster one lineage by itself, where the settings ask for it."""
+    input:
+        latent=f"<results>/integration/{run.config['integrate']['primary']}/latent.parquet",
+        cells="<results>/cells.h5ad",
+        annotation="<results>/annotate/annotation.parquet",
+    output:
+        clusters="<results>/cluster/zoom/{lineage}/clusters.parquet",
+        resolutions="<results>/cluster/zoom/{lineage}/resolutions.tsv",
+        found_again="<results>/cluster/zoom/{lineage}/found_again.tsv",
+        markers="<results>/cluster/zoom/{lineage}/markers.tsv",
+    log:
+        "<logs>/cluster/zoom_{lineage}.log",
+    benchmark:
+        "<benchmarks>/cluster/zoom_{lineage}.tsv"
+    conda:
+        "../../envs/cpu/environment.yaml"
+    container:
+        run.images["cpu"]
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, input: int(900 + 15 * input.size_mb),
+        runtime=60,
+    params:
+        code=lambda wildcards: code_digest("cluster_zoom"),
+        settings={k: v for k, v in run.config["cluster"].items() if k != "zoom"},
+        seed=run.config["seed"],
+    script:
+        "../../scripts/cluster_zoom.py"
