@@ -230,8 +230,8 @@ def _resolutions(run: RunTables) -> Picture:
         cluster_figures.resolutions(curve, run["found_again"], run["cluster_tree"]),
         caption=f"Clusters at each resolution that was tried. Resolution {taken['resolution']:g} "
         f"(orange) has the highest score and was taken: {taken['n_stable']} of its "
-        f"{taken['n_clusters']} clusters are found again in {OFTEN:.0%} of subsamples of four "
-        "fifths of the cells, which is what "
+        f"{taken['n_clusters']} clusters are found again in {100 * OFTEN:g} % of subsamples of "
+        "four fifths of the cells, which is what "
         f"the numbers at the left count (Jaccard index of {FOUND:g} or more).{unstable} The area "
         "of a dot rises with the cells of the cluster.",
         tables=_sources("resolutions", "found_again", "cluster_tree"),
