@@ -87,6 +87,12 @@ def test_one_cluster_and_crumbs_are_never_chosen():
     taken, curve = choose(cuts, n_neighbors=14)
     assert taken == 1
     assert curve["verdict"].tolist() == ["degenerate", "unstable", "degenerate"]
+    assert choose([cuts[0], cuts[2]], n_neighbors=14)[0] == 0
+
+
+def test_few_cells_are_one_cluster_rather_than_crumbs():
+    few = table(np.random.default_rng(3).normal(size=(10, 4)))
+    assert cluster_cells(few, **SETTINGS).clusters["cluster"].nunique() == 1
 
 
 def test_jaccard_index_of_the_best_match():

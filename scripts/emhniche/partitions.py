@@ -186,7 +186,8 @@ def choose(cuts: list[Cut], *, n_neighbors: int) -> tuple[int, pd.DataFrame]:
     Returns
     -------
     chosen : int
-        Position of the cut with the highest score, of those that are not degenerate.
+        Position of the cut with the highest score, of those that are not degenerate; the first
+        (coarsest) where all are.
     curve : pandas.DataFrame
         One row a resolution: ``resolution``, ``n_clusters``, ``n_stable`` (clusters found again in
         :data:`OFTEN` of the subsamples), ``found_again`` (mean over cells of their cluster's
@@ -197,7 +198,7 @@ def choose(cuts: list[Cut], *, n_neighbors: int) -> tuple[int, pd.DataFrame]:
     """
     curve = pd.DataFrame([_judge(cut, n_neighbors) for cut in cuts], columns=CURVE_COLUMNS)
     possible = curve[curve["verdict"] != "degenerate"]
-    return int((possible if len(possible) else curve)["score"].idxmax()), curve
+    return int((possible if len(possible) else curve.head(1))["score"].idxmax()), curve
 
 
 def _judge(cut: Cut, n_neighbors: int) -> tuple:
