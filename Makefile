@@ -15,7 +15,7 @@ SNAKEMAKE = $(BIN)/snakemake
 UV = $(firstword $(wildcard .tools/uv/bin/uv) uv)
 RUN = $(SNAKEMAKE) --cores $(CORES) --resources mem_mb=$(MEM_MB) --configfile
 
-.PHONY: help setup demo public known-answers test lint format docs resources audit release unlock clean
+.PHONY: help setup demo public known-answers map test lint format docs resources audit release unlock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -35,6 +35,9 @@ public: $(READY) ## run four public datasets, from files to the report
 known-answers: $(READY) ## ask the data of a run (CONFIG, the public one by default) what is published of them
 	$(RUN) $(CONFIG) known_answers
 	@$(BIN)/python -m emhniche.known_answers $(CONFIG)
+
+map: $(READY) ## place a sample of your own (QUERY, a file of counts) among the cells of a finished run (CONFIG)
+	$(BIN)/python scripts/map_query.py $(CONFIG) "$(QUERY)"
 
 test: $(READY) ## run all tests
 	$(BIN)/pytest $(IN_PARALLEL) $(PYTEST_ARGS)

@@ -37,4 +37,8 @@ rule all:
         "<results>/provenance.json",
         "<results>/ro-crate-metadata.json",
         ["<results>/report/planted.html"] if run.study else [],
+        expand(
+            "<results>/cluster/zoom/{lineage}/markers.tsv", lineage=run.config["cluster"]["zoom"]
+        ),
+        ["<results>/annotate/transferred.tsv"] if run.config["annotate"]["label_samples"] else [],
         expand("<results>/samples/{sample}/qc.html", sample=run.samples.index),

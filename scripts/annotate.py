@@ -12,11 +12,14 @@ with job_log(snakemake.log[0]):
         load_lineages(snakemake.input.lineages, species), load_panel(snakemake.input.panel, species)
     )
     clusters = io.read_table(snakemake.input.clusters).set_index(io.CELL_ID)["cluster"]
+    found = io.read_table(snakemake.input.found_again)
+    found = found[found["chosen"]]
     annotation, named, markers = annotate_clusters(
         io.read_h5ad(snakemake.input.cells),
         clusters,
         lineages,
         seed=snakemake.params.seed,
+        found_again=found.set_index(found["cluster"].astype(str))["found_again"],
         **snakemake.params.settings,
     )
     io.write_table(annotation, snakemake.output.annotation)

@@ -1,4 +1,4 @@
-"""Rule `cluster`: graph, clusters, layout and stability."""
+"""Rule `cluster`: graph, clusters and how stable they are."""
 
 from emhniche.logs import job_log
 
@@ -13,6 +13,5 @@ with job_log(snakemake.log[0]):
     )
     with io.atomic_path(snakemake.output.graph) as path:
         sparse.save_npz(path, found.graph)
-    io.write_table(found.clusters, snakemake.output.clusters)
-    io.write_table(found.umap, snakemake.output.umap)
-    io.write_table(found.stability, snakemake.output.stability)
+    for name in ("clusters", "stability", "resolutions", "found_again", "tree"):
+        io.write_table(getattr(found, name), snakemake.output[name])

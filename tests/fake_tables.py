@@ -9,6 +9,25 @@ from emhniche.io import write_table
 from fake_names import CELL_TYPES, CONTRAST, EVIL_SAMPLE, GENES, LONG, SCRIPT
 
 
+def _write_stability(root: Path, types: list[str], cluster: np.ndarray) -> None:
+    """Write two resolutions: all cells in one cluster, and one cluster a cell type."""
+    curve = pd.DataFrame({"resolution": [0.5, 1.0], "n_clusters": [1, len(types)]})
+    curve = curve.assign(n_stable=[1, 4], found_again=[1.0, 0.94], score=[0.3, 1.2])
+    curve = curve.assign(verdict=["degenerate", "stable"], chosen=[False, True])
+    write_table(curve, root / "cluster/resolutions.tsv")
+    sizes = [int((cluster == str(number)).sum()) for number in range(len(types))]
+    found = pd.DataFrame({"cluster": range(len(types)), "n_cells": sizes})
+    found = found.assign(resolution=1.0, chosen=True, found_again=0.9, jaccard=0.8)
+    whole = {"cluster": 0, "n_cells": len(cluster), "resolution": 0.5, "chosen": False}
+    whole = pd.DataFrame([whole | {"found_again": 1.0, "jaccard": 1.0}])
+    write_table(pd.concat([whole, found]), root / "cluster/found_again.tsv")
+    tree = found[["cluster", "n_cells"]].rename(columns={"cluster": "next_cluster"})
+    tree = tree.assign(cluster=0, resolution=0.5, next_resolution=1.0)
+    write_table(tree, root / "cluster/tree.tsv")
+    stability = {"resolution": 1.0, "cells": "all", "number": 0, "n_clusters": 5}
+    write_table(pd.DataFrame([stability | {"ari_to_final": 0.93}]), root / "cluster/stability.tsv")
+
+
 def write_labels(
     root: Path, cells: pd.DataFrame, rng: np.random.Generator, *, testable: bool
 ) -> None:
@@ -23,8 +42,7 @@ def write_labels(
     write_table(
         umap.astype({"umap_1": "float32", "umap_2": "float32"}), root / "cluster/umap.parquet"
     )
-    stability = pd.DataFrame({"resolution": [1.0], "seed": [1], "n_clusters": [5]})
-    write_table(stability.assign(ari_to_final=0.93), root / "cluster/stability.tsv")
+    _write_stability(root, types, cluster)
     annotation = pd.DataFrame(
         {
             "cell_id": ids,
@@ -42,6 +60,7 @@ def write_labels(
             "lineage": list(CELL_TYPES.values()),
             "cell_type": types,
             "confidence": [1.0, 0.91, 0.8, 0.52, 0.3],
+            "found_again": [1.0, 1.0, 0.9, 0.9, 0.4],
             "runner_up": ["B", "T", "", "HSPC", "erythroid"],
             "margin": [0.5, 0.4, 0.3, 0.2, 0.05],
             "agreement": [1.0, 0.9, 1.0, 1.0, 1.0],

@@ -7,6 +7,7 @@ from emhniche.lineage import UNRESOLVED
 from planted import library, lineage_table
 
 SETTINGS = {"min_score": 0.1, "min_confidence": 0.5, "n_resamples": 50, "seed": 0}
+SETTINGS["found_again"] = pd.Series(1.0, index=[str(number) for number in range(20)])
 MIX = {"B": 80, "T": 80, "NK": 40, "monocyte_macrophage": 60, "neutrophil": 40, "erythroid": 40}
 
 
@@ -26,6 +27,23 @@ def test_each_cluster_gets_its_lineage(planted):
     assert (named["confidence"] > 0.9).all()
     assert (named["agreement"] == 1).all()
     assert named.loc[named["dataset"] == "", "n_cells"].sum() == cells.n_obs
+
+
+def test_confidence_falls_where_the_cluster_is_not_found_again(planted):
+    cells, codes, (annotation, _, _) = planted
+    found = SETTINGS["found_again"].copy()
+    found["0"] = 0.5
+    again, parts, markers = annotate_clusters(
+        cells, codes, lineage_table(), **(SETTINGS | {"found_again": found})
+    )
+    inside = (codes == "0").to_numpy()
+    before, after = annotation["confidence"].to_numpy(), again["confidence"].to_numpy()
+    np.testing.assert_allclose(after[inside], before[inside] / 2)
+    np.testing.assert_array_equal(after[~inside], before[~inside])
+    assert again["lineage"].equals(annotation["lineage"])
+    assert (parts.set_index("cluster").loc["0", "found_again"] == 0.5).all()
+    first = markers.groupby("cluster")["gene"].first()
+    assert (parts["marker"] == parts["cluster"].map(first)).all()
 
 
 def test_top_markers_are_planted_markers_and_carry_no_p_value(planted):

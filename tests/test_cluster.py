@@ -4,52 +4,130 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from emhniche.cluster import cluster_cells
+from emhniche.errors import InputError
+from emhniche.layout import lay_out
+from emhniche.partitions import Cut, best_jaccard, choose
 
 SETTINGS = {
     "n_neighbors": 15,
-    "resolution": 0.2,
-    "n_iterations": -1,
-    "stability_factors": [1.0, 8.0],
-    "stability_seeds": 3,
+    "resolutions": [0.1, 0.3, 4.0],
+    "n_seeds": 4,
+    "n_subsamples": 10,
     "seed": 0,
 }
+
+
+def table(points: np.ndarray) -> pd.DataFrame:
+    latent = pd.DataFrame(points, columns=[f"dim_{number}" for number in range(points.shape[1])])
+    latent.insert(0, "cell_id", [f"s:{number}" for number in range(len(points))])
+    return latent
 
 
 @pytest.fixture(scope="module")
 def planted():
     rng = np.random.default_rng(1)
     truth = np.repeat([0, 1, 2], [150, 100, 50])
-    points = rng.normal(0, 6, (3, 8))[truth] + rng.normal(size=(300, 8))
-    latent = pd.DataFrame(points, columns=[f"dim_{number}" for number in range(8)])
-    latent.insert(0, "cell_id", [f"s:{number}" for number in range(300)])
+    latent = table(rng.normal(0, 6, (3, 8))[truth] + rng.normal(size=(300, 8)))
     return latent, truth, cluster_cells(latent, **SETTINGS)
 
 
-def test_planted_groups_are_found(planted):
+def test_planted_groups_are_found_at_the_resolution_that_gives_them_again(planted):
     latent, truth, found = planted
     assert adjusted_rand_score(truth, found.clusters["cluster"]) == 1.0
     assert found.clusters["cell_id"].equals(latent["cell_id"])
+    taken = found.resolutions[found.resolutions["chosen"]].iloc[0]
+    assert (taken["resolution"] < 4, taken["verdict"], taken["n_stable"]) == (True, "stable", 3)
+    assert (found.of_clusters() == 1).all()
+    assert found.of_clusters().index.tolist() == ["0", "1", "2"]
 
 
-def test_the_layout_keeps_the_groups_apart(planted):
+def test_cut_up_groups_are_not_found_again(planted):
+    _, _, found = planted
+    last = found.resolutions.iloc[-1]
+    assert last["n_clusters"] > 10
+    assert last["found_again"] < 0.5
+    assert last["score"] < 0
+    again = found.stability.groupby("resolution")["ari_to_final"].mean()
+    assert again.iloc[0] == 1.0
+    assert again.iloc[-1] < 0.5
+
+
+def test_a_cloud_without_groups_is_said_to_have_none():
+    cloud = table(np.random.default_rng(2).normal(size=(500, 8)))
+    found = cluster_cells(cloud, **(SETTINGS | {"resolutions": [0.5, 1.0, 2.0]}))
+    taken = found.resolutions[found.resolutions["chosen"]].iloc[0]
+    assert taken["verdict"] == "unstable"
+    assert taken["score"] < 0
+    assert found.of_clusters().mean() < 0.5
+
+
+def test_another_seed_gives_the_same_clusters_with_the_same_names(planted):
+    latent, _, found = planted
+    other = cluster_cells(latent, **(SETTINGS | {"seed": 77}))
+    assert found.clusters.equals(other.clusters)
+
+
+def test_a_set_resolution_is_taken_and_judged_all_the_same(planted):
+    latent, _, _ = planted
+    found = cluster_cells(latent, **(SETTINGS | {"resolutions": [2]}))
+    assert found.resolutions["chosen"].tolist() == [True]
+    assert found.resolutions["verdict"].iloc[0] != "stable"
+    assert found.tree.empty
+
+
+def test_one_cluster_and_crumbs_are_never_chosen():
+    rows = np.arange(100)
+    halves, whole = np.repeat(["0", "1"], 50), np.repeat("0", 100)
+    crumbs = np.arange(100).astype(str)
+    cuts = [
+        Cut(0.1, whole, [whole], [(rows, whole)]),
+        Cut(1.0, halves, [halves], [(rows, whole)]),
+        Cut(9.0, crumbs, [crumbs], [(rows, crumbs)]),
+    ]
+    taken, curve = choose(cuts, n_neighbors=14)
+    assert taken == 1
+    assert curve["verdict"].tolist() == ["degenerate", "unstable", "degenerate"]
+    assert choose([cuts[0], cuts[2]], n_neighbors=14)[0] == 0
+
+
+def test_few_cells_are_one_cluster_rather_than_crumbs():
+    few = table(np.random.default_rng(3).normal(size=(10, 4)))
+    assert cluster_cells(few, **SETTINGS).clusters["cluster"].nunique() == 1
+
+
+def test_jaccard_index_of_the_best_match():
+    names = np.array(["a"] * 4 + ["b"] * 6)
+    others = np.array([0] * 3 + [1] * 7)
+    assert best_jaccard(names, others).to_dict() == {"a": 3 / 4, "b": 6 / 7}
+
+
+def test_the_tree_keeps_every_cell(planted):
     _, truth, found = planted
-    layout = found.umap[["umap_1", "umap_2"]].to_numpy()
+    assert (found.tree.groupby("resolution")["n_cells"].sum() == len(truth)).all()
+    sizes = found.found_again.set_index(["resolution", "cluster"])["n_cells"]
+    into = found.tree.groupby(["next_resolution", "next_cluster"])["n_cells"].sum()
+    assert (into == sizes.reindex(into.index)).all()
+
+
+def test_the_layout_keeps_the_groups_apart_and_repeats(planted):
+    latent, truth, found = planted
+    place, again = (lay_out(latent, found.graph, seed=0) for _ in range(2))
+    assert place.equals(again)
+    layout = place[["umap_1", "umap_2"]].to_numpy()
     centres = np.array([layout[truth == group].mean(axis=0) for group in range(3)])
     nearest = np.linalg.norm(layout[:, None] - centres, axis=2).argmin(axis=1)
     assert (nearest == truth).mean() > 0.98
 
 
-def test_stability_is_one_where_groups_are_clear_and_lower_where_they_are_cut_up(planted):
-    _, _, found = planted
-    by_resolution = found.stability.groupby("resolution")["ari_to_final"].mean()
-    assert by_resolution.iloc[0] == 1.0
-    assert by_resolution.iloc[1] < 0.9
-
-
 def test_everything_repeats(planted):
     latent, _, found = planted
     again = cluster_cells(latent, **SETTINGS)
-    assert found.clusters.equals(again.clusters)
-    assert found.umap.equals(again.umap)
-    assert found.stability.equals(again.stability)
+    for name in ("clusters", "stability", "resolutions", "found_again", "tree"):
+        assert getattr(found, name).equals(getattr(again, name))
     assert (found.graph != again.graph).nnz == 0
+
+
+def test_coordinates_that_are_no_numbers_end_in_one_line(planted):
+    latent, _, _ = planted
+    with pytest.raises(InputError, match=r"latent\.parquet: .* finite coordinates"):
+        cluster_cells(latent.assign(dim_0=np.nan), **SETTINGS)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from emhniche.neighbors import leiden, nearest, neighbor_graph, shared_graph
+from emhniche.graph import neighbor_graph
+from emhniche.neighbors import leiden, nearest, shared_graph
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +27,10 @@ def test_many_equal_points_still_get_other_points():
     assert not (found == np.arange(20)[:, None]).any()
 
 
-@pytest.mark.parametrize(
-    "build", [neighbor_graph, lambda x, n_neighbors, seed: shared_graph(x, n_neighbors=n_neighbors)]
-)
+@pytest.mark.parametrize("build", [neighbor_graph, shared_graph])
 def test_planted_groups_come_back_named_by_size(blobs, build):
     points, truth = blobs
-    graph = build(points, n_neighbors=10, seed=0)
+    graph = build(points, n_neighbors=10)
     assert abs(graph - graph.T).max() < 1e-6
     names = leiden(graph, resolution=0.1, seed=0)
     assert adjusted_rand_score(truth, names) == 1.0
@@ -40,7 +39,7 @@ def test_planted_groups_come_back_named_by_size(blobs, build):
 
 def test_graph_and_partition_repeat(blobs):
     points, _ = blobs
-    graphs = [neighbor_graph(points, n_neighbors=10, seed=3) for _ in range(2)]
+    graphs = [neighbor_graph(points, n_neighbors=10) for _ in range(2)]
     assert (graphs[0] != graphs[1]).nnz == 0
     assert (
         leiden(graphs[0], resolution=2, seed=5) == leiden(graphs[1], resolution=2, seed=5)

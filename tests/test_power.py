@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from emhniche import io, power
-from emhniche.cluster import cluster_cells, partition
 from emhniche.effects import (
     Effect,
     arms,
@@ -484,12 +483,3 @@ def test_a_wrong_argument_ends_in_one_line(given, message, tmp_path):
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
-
-
-def test_clusters_are_those_of_the_stage():
-    points = np.random.default_rng(0).normal(size=(200, 5))
-    latent = pd.DataFrame(points, columns=[f"dim_{n}" for n in range(5)])
-    latent.insert(0, "cell_id", [f"s:{n}" for n in range(200)])
-    settings = {"n_neighbors": 15, "resolution": 1.0, "n_iterations": -1, "seed": 3}
-    found = cluster_cells(latent, **settings, stability_factors=[1.0], stability_seeds=1)
-    pd.testing.assert_frame_equal(partition(latent, **settings)[1], found.clusters)

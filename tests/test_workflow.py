@@ -44,6 +44,9 @@ PATHS = [
     "cluster/clusters.parquet",
     "cluster/umap.parquet",
     "cluster/stability.tsv",
+    "cluster/resolutions.tsv",
+    "cluster/found_again.tsv",
+    "cluster/tree.tsv",
     "annotate/annotation.parquet",
     "annotate/markers.tsv",
     "score/scores.parquet",
@@ -158,7 +161,7 @@ def test_without_scvi_the_comparator_carries_the_run(finished):
 @pytest.mark.parametrize(
     ("section", "changes", "first", "untouched"),
     [
-        ("cluster", {"resolution": 2.0}, "cluster", {"qc", "merge", "integrate_scvi", "score"}),
+        ("cluster", {"resolutions": [2.0]}, "cluster", {"qc", "merge", "integrate_scvi", "score"}),
         ("myeloid", {"q": 0.2}, "myeloid", {"qc", "merge", "cluster", "niche", "score"}),
         ("niche", {"min_cells": 25}, "niche", {"annotate", "myeloid", "score"}),
     ],

@@ -41,6 +41,7 @@ def annotate_clusters(
     min_confidence: float,
     n_resamples: int,
     seed: int,
+    found_again: pd.Series,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Name the clusters and list their markers.
 
@@ -58,16 +59,21 @@ def annotate_clusters(
         Resamples of the marker genes for the confidence.
     seed
         Seed of the resampling.
+    found_again
+        Share of subsamples of the cells that give each cluster again, indexed by cluster.
 
     Returns
     -------
     annotation : pandas.DataFrame
-        ``cell_id``, ``lineage``, ``cell_type``, ``confidence`` (of the lineage).
+        ``cell_id``, ``lineage``, ``cell_type``, ``confidence`` (of the lineage, times the share of
+        subsamples in which the cell's cluster is found again).
     named : pandas.DataFrame
         One row a cluster (``dataset`` and ``tissue`` are empty) and one a part of it in a dataset
         and tissue: ``cluster``, ``dataset``, ``tissue``, ``n_cells``, ``lineage``, ``cell_type``,
         ``confidence``, ``cell_type_confidence``, ``score``, ``runner_up``, ``margin``,
-        ``agreement`` (share of the cluster's cells whose own part has the cluster's lineage).
+        ``agreement`` (share of the cluster's cells whose own part has the cluster's lineage),
+        ``found_again`` (of the cluster) and ``marker`` (its first marker gene, by which a cluster
+        is known in another run; empty without one).
     markers : pandas.DataFrame
         ``cluster``, ``lineage``, ``cell_type``, ``gene``, ``log2_fold_change``, ``pct_in``,
         ``pct_out``, ``score``.
@@ -83,17 +89,18 @@ def annotate_clusters(
     named = name_parts(cells, obs, lineages, min_score=min_score, **limits)
     own = _own_part(obs, named)
     annotation = own[["lineage", "cell_type", "confidence"]].copy()
+    annotation["confidence"] *= obs["cluster"].map(found_again).to_numpy()
     annotation.insert(0, CELL_ID, cells.obs_names.astype(str))
     whole = named[named["dataset"] == ""].set_index("cluster")
     agrees = own["lineage"].to_numpy() == whole["lineage"].reindex(obs["cluster"]).to_numpy()
     agreement = pd.Series(agrees).groupby(obs["cluster"].to_numpy()).mean()
     named["agreement"] = named["cluster"].map(agreement)
     logger.info("%d of %d clusters named", (whole["lineage"] != UNRESOLVED).sum(), len(whole))
-    return (
-        annotation,
-        named,
-        cluster_markers(cells, obs["cluster"], obs["dataset"], whole.reset_index()),
-    )
+    named["found_again"] = named["cluster"].map(found_again)
+    markers = cluster_markers(cells, obs["cluster"], obs["dataset"], whole.reset_index())
+    first = markers.drop_duplicates("cluster").set_index("cluster")["gene"]
+    named["marker"] = [first.get(cluster, "") for cluster in named["cluster"]]
+    return annotation, named, markers
 
 
 def name_parts(

@@ -1,24 +1,25 @@
 """Which cells belong together, and would another seed say the same?"""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import scanpy as sc
-from anndata import AnnData
 from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
+from emhniche.errors import InputError
+from emhniche.graph import MARGIN, find_neighbors
 from emhniche.io import CELL_ID
-from emhniche.neighbors import leiden, neighbor_graph
+from emhniche.partitions import Cut, Cutter, choose, tree
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Clustering:
-    """Graph, partition, layout and stability of one run.
+    """Graph, partition and stability of one run.
 
     Attributes
     ----------
@@ -26,148 +27,125 @@ class Clustering:
         Cells x cells, weights of the neighbour graph.
     clusters
         ``cell_id`` and ``cluster``.
-    umap
-        ``cell_id``, ``umap_1`` and ``umap_2``.
     stability
-        ``resolution``, ``seed``, ``n_clusters`` and ``ari_to_final`` of other partitions.
+        One row a partition that was made: ``resolution``, ``cells`` (``all`` or ``subsample``),
+        ``number``, ``n_clusters`` and ``ari_to_final`` (adjusted Rand index to the clusters; 1 is
+        the same partition, 0 what chance gives).
+    resolutions
+        One row a resolution, as :func:`emhniche.partitions.choose` returns it, and ``chosen``.
+    found_again
+        One row a cluster of each resolution: ``resolution``, ``chosen``, ``cluster``, ``n_cells``,
+        ``found_again`` and ``jaccard`` (:meth:`emhniche.partitions.Cut.found_again`).
+    tree
+        Where the cells of each cluster lie at the next resolution
+        (:func:`emhniche.partitions.tree`).
     """
 
     graph: sparse.csr_matrix
     clusters: pd.DataFrame
-    umap: pd.DataFrame
     stability: pd.DataFrame
+    resolutions: pd.DataFrame
+    found_again: pd.DataFrame
+    tree: pd.DataFrame
+
+    def of_clusters(self) -> pd.Series:
+        """Return ``found_again`` of the clusters that were taken, indexed by cluster."""
+        chosen = self.found_again[self.found_again["chosen"]]
+        return chosen.set_index("cluster")["found_again"]
 
 
 def cluster_cells(
     latent: pd.DataFrame,
     *,
     n_neighbors: int,
-    resolution: float,
-    n_iterations: int,
-    stability_factors: list[float],
-    stability_seeds: int,
+    resolutions: Sequence[float],
+    n_seeds: int,
+    n_subsamples: int,
     seed: int,
 ) -> Clustering:
-    """Build the neighbour graph, cut it into clusters, lay it out and try other cuts.
+    """Build the neighbour graph and cut it into the clusters that are found again.
 
     Parameters
     ----------
     latent
         ``cell_id`` and one column a dimension.
     n_neighbors
-        Neighbours a cell.
-    resolution
-        Leiden resolution of the final partition.
-    n_iterations
-        Leiden iterations; -1 goes on until nothing improves.
-    stability_factors
-        Further partitions are made at the resolution times these factors ...
-    stability_seeds
-        ... and at so many seeds each.
+        Neighbours a cell, itself included.
+    resolutions
+        Leiden resolutions to choose from by stability; one alone is taken as it is.
+    n_seeds
+        Partitions of all cells at the resolution that is taken; the most central one is final.
+    n_subsamples
+        Subsamples that are cut at each resolution.
     seed
-        Seed of the final partition and of the layout.
+        Seed of everything that is drawn.
 
     Returns
     -------
     Clustering
-        Everything the stage writes.
+        Everything the stage writes but the layout.
+
+    Raises
+    ------
+    InputError
+        When there are fewer than three cells, or coordinates that are no numbers.
     """
-    graph, clusters = partition(
-        latent, n_neighbors=n_neighbors, resolution=resolution, n_iterations=n_iterations, seed=seed
-    )
-    points, names = _points(latent), clusters["cluster"].to_numpy()
-    layout = _umap(points, graph, seed=seed)
-    logger.info("layout done")
+    points = latent.drop(columns=CELL_ID).to_numpy(dtype=np.float32)
+    if len(points) < 3 or not np.isfinite(points).all():
+        raise InputError(
+            f"latent.parquet: {len(points)} cells with finite coordinates in every dimension are "
+            "needed, three at least; look at the log of integrate"
+        )
+    tried = sorted(map(float, resolutions))
+    joined = n_neighbors - 1
+    neighbors = find_neighbors(points, joined + MARGIN)
+    logger.info("neighbours of %d cells found", len(points))
+    cutter = Cutter(neighbors, n_neighbors=joined, n_subsamples=n_subsamples, seed=seed)
+    cuts = [cutter.cut(one) for one in tried]
+    taken, curve = choose(cuts, n_neighbors=joined)
+    cuts[taken] = cutter.refine(tried[taken], n_seeds)
+    curve.loc[taken] = choose(cuts[taken : taken + 1], n_neighbors=joined)[1].loc[0]
+    _say(curve.loc[taken])
+    curve["chosen"] = np.arange(len(curve)) == taken
     return Clustering(
-        graph=graph,
-        clusters=clusters,
-        umap=latent[[CELL_ID]].assign(umap_1=layout[:, 0], umap_2=layout[:, 1]),
-        stability=partition_stability(
-            graph,
-            names,
-            resolutions=[resolution * factor for factor in stability_factors],
-            n_seeds=stability_seeds,
-            n_iterations=n_iterations,
-            seed=seed,
-        ),
+        graph=cutter.graph,
+        clusters=latent[[CELL_ID]].assign(cluster=cuts[taken].names),
+        stability=_compare(cuts, cuts[taken].names),
+        resolutions=curve,
+        found_again=_by_resolution(cuts, taken),
+        tree=tree(cuts),
     )
 
 
-def partition(
-    latent: pd.DataFrame, *, n_neighbors: int, resolution: float, n_iterations: int, seed: int
-) -> tuple[sparse.csr_matrix, pd.DataFrame]:
-    """Build the neighbour graph and cut it into clusters.
-
-    Parameters are those of :func:`cluster_cells`.
-
-    Returns
-    -------
-    graph : scipy.sparse.csr_matrix
-        Cells x cells, weights of the neighbour graph.
-    clusters : pandas.DataFrame
-        ``cell_id`` and ``cluster``.
-    """
-    points = _points(latent)
-    graph = neighbor_graph(points, n_neighbors=n_neighbors, seed=seed)
-    logger.info("graph of %d cells built", len(points))
-    names = leiden(graph, resolution=resolution, seed=seed, n_iterations=n_iterations)
-    logger.info("%d clusters at resolution %g", len(set(names)), resolution)
-    return graph, latent[[CELL_ID]].assign(cluster=names)
+def _by_resolution(cuts: list[Cut], taken: int) -> pd.DataFrame:
+    """Return how often each cluster of each resolution is found again."""
+    parts = []
+    for number, cut in enumerate(cuts):
+        table = cut.found_again()
+        table.insert(0, "resolution", cut.resolution)
+        table.insert(1, "chosen", number == taken)
+        parts.append(table)
+    return pd.concat(parts, ignore_index=True)
 
 
-def partition_stability(
-    graph: sparse.csr_matrix,
-    final: np.ndarray,
-    *,
-    resolutions: list[float],
-    n_seeds: int,
-    n_iterations: int,
-    seed: int,
-) -> pd.DataFrame:
-    """Cut the graph again at other resolutions and seeds and compare with the final partition.
-
-    Parameters
-    ----------
-    graph
-        Cells x cells.
-    final
-        Cluster of each cell.
-    resolutions
-        Resolutions to try.
-    n_seeds
-        Seeds a resolution: ``seed + 1`` to ``seed + n_seeds``.
-    n_iterations
-        Leiden iterations.
-    seed
-        Seed of the final partition.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``resolution``, ``seed``, ``n_clusters``, ``ari_to_final`` (adjusted Rand index; 1 is the
-        same partition, 0 what chance gives).
-    """
+def _compare(cuts: list[Cut], final: np.ndarray) -> pd.DataFrame:
+    """Compare every partition that was made with the final one."""
     rows = []
-    for resolution in resolutions:
-        for number in range(seed + 1, seed + n_seeds + 1):
-            names = leiden(graph, resolution=resolution, seed=number, n_iterations=n_iterations)
-            ari = adjusted_rand_score(final, names)
-            rows.append((resolution, number, len(set(names)), ari))
-    return pd.DataFrame(rows, columns=["resolution", "seed", "n_clusters", "ari_to_final"])
+    for cut in cuts:
+        every = np.arange(len(final))
+        partitions = [("all", every, names) for names in cut.seeds]
+        partitions += [("subsample", drawn, names) for drawn, names in cut.drawn]
+        for number, (kind, cells, names) in enumerate(partitions):
+            ari = adjusted_rand_score(final[cells], names)
+            rows.append((cut.resolution, kind, number, len(np.unique(names)), ari))
+    return pd.DataFrame(
+        rows, columns=["resolution", "cells", "number", "n_clusters", "ari_to_final"]
+    )
 
 
-def _points(latent: pd.DataFrame) -> np.ndarray:
-    return latent.drop(columns=CELL_ID).to_numpy(dtype=np.float32)
-
-
-def _umap(points: np.ndarray, graph: sparse.csr_matrix, *, seed: int) -> np.ndarray:
-    """Two coordinates a cell, for display only (McInnes 2018, arXiv 1802.03426)."""
-    cells = AnnData(np.zeros((len(points), 0), dtype=np.float32))
-    cells.obsm["latent"] = points
-    cells.obsp["connectivities"] = graph
-    cells.uns["neighbors"] = {
-        "connectivities_key": "connectivities",
-        "params": {"method": "umap", "use_rep": "latent"},
-    }
-    sc.tl.umap(cells, random_state=seed)
-    return np.asarray(cells.obsm["X_umap"], dtype=np.float32)
+def _say(chosen: pd.Series) -> None:
+    """Write to the log what was taken, and warn where it is not stable."""
+    text = "%d clusters at resolution %g; %d of them are found again in most subsamples"
+    logger.info(text, chosen["n_clusters"], chosen["resolution"], chosen["n_stable"])
+    if chosen["verdict"] != "stable":
+        logger.warning("the partition is %s: other cells would give others", chosen["verdict"])

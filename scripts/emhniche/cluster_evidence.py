@@ -22,7 +22,8 @@ from emhniche.gate import (
 )
 from emhniche.lineage_cells import LineageCells
 from emhniche.moderation import moderated_test
-from emhniche.neighbors import leiden, names_by_size, nearest, shared_graph
+from emhniche.neighbors import leiden, nearest, shared_graph
+from emhniche.partitions import names_by_size
 from emhniche.residual import Covariate, gene_rates, standardised
 from emhniche.witnesses import CASE, CONTROL, REFERENCE
 

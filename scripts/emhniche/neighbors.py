@@ -1,4 +1,4 @@
-"""Neighbours, graph and partition: one way for quality control, clustering and metrics."""
+"""Neighbours and coarse groups of few cells: for quality control, lineages and metrics."""
 
 import numpy as np
 import scanpy as sc
@@ -6,8 +6,7 @@ from anndata import AnnData
 from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 
-EXACT_LIMIT = 50_000
-"""Up to so many cells exact neighbours are quicker than an approximate index with its set-up."""
+from emhniche.partitions import names_by_size
 
 
 def nearest(points: np.ndarray, n_neighbors: int, *, among: np.ndarray | None = None) -> np.ndarray:
@@ -41,8 +40,7 @@ def nearest(points: np.ndarray, n_neighbors: int, *, among: np.ndarray | None = 
 def shared_graph(points: np.ndarray, *, n_neighbors: int) -> sparse.csr_matrix:
     """Join each point with its exact nearest neighbours, unweighted and symmetric.
 
-    Enough for coarse groups, and needs none of the compilation that :func:`neighbor_graph` starts
-    with in each process.
+    Enough for coarse groups; :mod:`emhniche.graph` builds the graph of the clusters.
 
     Parameters
     ----------
@@ -61,35 +59,6 @@ def shared_graph(points: np.ndarray, *, n_neighbors: int) -> sparse.csr_matrix:
     ones = np.ones(indices.size, dtype=np.float32)
     graph = sparse.csr_matrix((ones, (rows, indices.ravel())), shape=(len(points),) * 2)
     return graph.maximum(graph.T).tocsr()
-
-
-def neighbor_graph(latent: np.ndarray, *, n_neighbors: int, seed: int) -> sparse.csr_matrix:
-    """Build the symmetric weighted neighbour graph of UMAP (McInnes 2018, arXiv 1802.03426).
-
-    Parameters
-    ----------
-    latent
-        Cells x dimensions.
-    n_neighbors
-        Neighbours a cell, itself included as scanpy counts them.
-    seed
-        Seed of the approximate search above :data:`EXACT_LIMIT` cells.
-
-    Returns
-    -------
-    scipy.sparse.csr_matrix
-        Cells x cells, weights in (0, 1].
-    """
-    cells = AnnData(np.zeros((len(latent), 0), dtype=np.float32))
-    cells.obsm["latent"] = np.ascontiguousarray(latent, dtype=np.float32)
-    sc.pp.neighbors(
-        cells,
-        n_neighbors=min(n_neighbors, len(latent) - 1),
-        use_rep="latent",
-        random_state=seed,
-        transformer="sklearn" if len(latent) <= EXACT_LIMIT else "pynndescent",
-    )
-    return sparse.csr_matrix(cells.obsp["connectivities"])
 
 
 def leiden(
@@ -124,23 +93,3 @@ def leiden(
         directed=False,
     )
     return names_by_size(cells.obs["leiden"].astype(int).to_numpy())
-
-
-def names_by_size(membership: np.ndarray) -> np.ndarray:
-    """Name clusters by size.
-
-    Parameters
-    ----------
-    membership
-        Cluster of each cell, integers from 0.
-
-    Returns
-    -------
-    numpy.ndarray
-        One name a cell: ``"0"`` is the largest, ties go by the first cell.
-    """
-    groups, first, size = np.unique(membership, return_index=True, return_counts=True)
-    order = groups[np.lexsort((first, -size))]
-    name = np.empty(groups.max() + 1, dtype=int)
-    name[order] = np.arange(len(order))
-    return name[membership].astype(str)

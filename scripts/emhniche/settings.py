@@ -126,6 +126,7 @@ def load_run(config: dict[str, Any], root: str | Path, source: str = "config") -
         samples = read_samples(settings["samples"], schemas["samples"])
         check_files(settings["samples"], samples, registry)
     check_batch(settings[given], samples, settings["integrate"]["batch_key"], source)
+    _check_label_samples(settings, samples, source)
     settings["niche"]["contrasts"] = _contrasts(settings, config, samples, source)
     load_checks(settings["resources"]["known_answers"])
     settings["myeloid"]["signatures"] = _signatures(settings, config, samples, source)
@@ -216,6 +217,16 @@ def _check_settings(settings: dict[str, Any], source: str) -> None:
                 f"{source}: qc.verdict.{name}: fail {limits['fail']} is {side} warn "
                 f"{limits['warn']}; a library must be warned of before it fails"
             )
+
+
+def _check_label_samples(settings: dict[str, Any], samples: pd.DataFrame, source: str) -> None:
+    """Refuse samples that cannot lend their labels."""
+    for name in settings["annotate"]["label_samples"]:
+        where = f"{source}: annotate.label_samples: '{name}'"
+        if name not in samples.index:
+            raise InputError(f"{where} is no sample; {nearest(name, samples.index)}")
+        if not samples.loc[name, "labels"]:
+            raise InputError(f"{where} has no labels; name its column in `labels` of the sheet")
 
 
 def _is_given(config: dict[str, Any], section: str, key: str) -> bool:

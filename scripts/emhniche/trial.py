@@ -17,7 +17,7 @@ import pandas as pd
 
 from emhniche import io
 from emhniche.annotate import annotate_clusters
-from emhniche.cluster import partition
+from emhniche.cluster import Clustering, cluster_cells
 from emhniche.droplets import write_profile
 from emhniche.genes import read_aliases
 from emhniche.ingest import parse_files, select_sample
@@ -41,6 +41,9 @@ COHORT = "simulate/cohort.h5ad"
 
 CELLS = "simulate/cells.parquet"
 """What each barcode was simulated as; no stage reads it."""
+
+NAMING = ("min_score", "min_confidence", "n_resamples")
+"""Settings of `annotate` that its names come from."""
 
 logger = logging.getLogger(__name__)
 
@@ -163,21 +166,25 @@ def _integrate(folder: Path, run: Run, cells: ad.AnnData) -> pd.DataFrame:
     return found.latent
 
 
-def _cluster(folder: Path, run: Run, latent: pd.DataFrame) -> pd.Series:
-    wanted = ("n_neighbors", "resolution", "n_iterations")
-    settings = {name: run.config["cluster"][name] for name in wanted}
-    _, clusters = partition(latent, seed=run.config["seed"], **settings)
-    io.write_table(clusters, folder / "cluster" / "clusters.parquet")
-    return clusters.set_index(io.CELL_ID)["cluster"]
+def _cluster(folder: Path, run: Run, latent: pd.DataFrame) -> Clustering:
+    settings = {key: value for key, value in run.config["cluster"].items() if key != "zoom"}
+    found = cluster_cells(latent, seed=run.config["seed"], **settings)
+    io.write_table(found.clusters, folder / "cluster" / "clusters.parquet")
+    return found
 
 
-def _annotate(folder: Path, run: Run, cells: ad.AnnData, clusters: pd.Series) -> pd.DataFrame:
+def _annotate(folder: Path, run: Run, cells: ad.AnnData, found: Clustering) -> pd.DataFrame:
     paths, species = run.config["resources"], run.species
     lineages = without_panel(
         load_lineages(paths["lineages"], species), load_panel(paths["panel"], species)
     )
     annotation, named, markers = annotate_clusters(
-        cells, clusters, lineages, seed=run.config["seed"], **run.config["annotate"]
+        cells,
+        found.clusters.set_index(io.CELL_ID)["cluster"],
+        lineages,
+        seed=run.config["seed"],
+        found_again=found.of_clusters(),
+        **{key: run.config["annotate"][key] for key in NAMING},
     )
     io.write_table(annotation, folder / "annotate" / "annotation.parquet")
     io.write_table(named, folder / "annotate" / "clusters.tsv")

@@ -1,7 +1,8 @@
 """Names of the clusters.
 
 In: ``cells.h5ad``, clusters and the lineage markers. Out: ``annotation.parquet`` (each cell),
-``clusters.tsv`` (each cluster, with its confidence and runner-up) and ``markers.tsv``.
+``clusters.tsv`` (each cluster, with its confidence and runner-up) and ``markers.tsv``; where samples
+lend their published labels, ``transferred.parquet`` and ``transferred.tsv``.
 """
 
 
@@ -10,6 +11,7 @@ rule annotate:
     input:
         cells="<results>/cells.h5ad",
         clusters="<results>/cluster/clusters.parquet",
+        found_again="<results>/cluster/found_again.tsv",
         lineages=run.config["resources"]["lineages"],
         panel=run.config["resources"]["panel"],
     output:
@@ -31,8 +33,37 @@ rule annotate:
         disk_mb=asks("annotate", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("annotate"),
-        settings=run.config["annotate"],
+        settings={k: v for k, v in run.config["annotate"].items() if k != "label_samples"},
         species=run.species,
         seed=run.config["seed"],
     script:
         "../../scripts/annotate.py"
+
+
+rule annotate_transfer:
+    """Hand the published labels of some samples to all other cells, beside the names."""
+    input:
+        latent=f"<results>/integration/{run.config['integrate']['primary']}/latent.parquet",
+        cells="<results>/cells.h5ad",
+        annotation="<results>/annotate/annotation.parquet",
+    output:
+        cells="<results>/annotate/transferred.parquet",
+        table="<results>/annotate/transferred.tsv",
+    log:
+        "<logs>/annotate/transfer.log",
+    benchmark:
+        "<benchmarks>/annotate/transfer.tsv"
+    conda:
+        "../../envs/cpu/environment.yaml"
+    container:
+        run.images["cpu"]
+    threads: 1
+    resources:
+        mem_mb=asks("annotate_transfer", "mem_mb"),
+        runtime=asks("annotate_transfer", "runtime"),
+        disk_mb=asks("annotate_transfer", "disk_mb"),
+    params:
+        code=lambda wildcards: code_digest("annotate_transfer"),
+        samples=run.config["annotate"]["label_samples"],
+    script:
+        "../../scripts/annotate_transfer.py"

@@ -1,19 +1,22 @@
 """Clusters.
 
-In: the primary method's latent space. Out: ``graph.npz``, ``clusters.parquet``, ``umap.parquet`` and
-``stability.tsv``.
+In: the primary method's latent space. Out: ``graph.npz``, ``clusters.parquet``, ``stability.tsv``,
+``resolutions.tsv``, ``found_again.tsv``, ``tree.tsv`` and ``umap.parquet``; with ``cluster.zoom`` also
+``zoom/<lineage>/``, for which the annotation comes in.
 """
 
 
 rule cluster:
-    """Build the neighbour graph, cut it by Leiden and lay it out."""
+    """Build the neighbour graph and cut it into the clusters that are found again."""
     input:
         f"<results>/integration/{run.config['integrate']['primary']}/latent.parquet",
     output:
         graph="<results>/cluster/graph.npz",
         clusters="<results>/cluster/clusters.parquet",
-        umap="<results>/cluster/umap.parquet",
         stability="<results>/cluster/stability.tsv",
+        resolutions="<results>/cluster/resolutions.tsv",
+        found_again="<results>/cluster/found_again.tsv",
+        tree="<results>/cluster/tree.tsv",
     log:
         "<logs>/cluster/cluster.log",
     benchmark:
@@ -29,7 +32,66 @@ rule cluster:
         disk_mb=asks("cluster", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("cluster"),
-        settings=run.config["cluster"],
+        settings={k: v for k, v in run.config["cluster"].items() if k != "zoom"},
         seed=run.config["seed"],
     script:
         "../../scripts/cluster.py"
+
+
+rule cluster_layout:
+    """Lay the graph out on a plane, for the eye only."""
+    input:
+        latent=f"<results>/integration/{run.config['integrate']['primary']}/latent.parquet",
+        graph="<results>/cluster/graph.npz",
+    output:
+        "<results>/cluster/umap.parquet",
+    log:
+        "<logs>/cluster/layout.log",
+    benchmark:
+        "<benchmarks>/cluster/layout.tsv"
+    conda:
+        "../../envs/cpu/environment.yaml"
+    container:
+        run.images["cpu"]
+    threads: 1
+    resources:
+        mem_mb=asks("cluster_layout", "mem_mb"),
+        runtime=asks("cluster_layout", "runtime"),
+        disk_mb=asks("cluster_layout", "disk_mb"),
+    params:
+        code=lambda wildcards: code_digest("cluster_layout"),
+        seed=run.config["seed"],
+    script:
+        "../../scripts/cluster_layout.py"
+
+
+rule cluster_zoom:
+    """Cluster one lineage by itself, where the settings ask for it."""
+    input:
+        latent=f"<results>/integration/{run.config['integrate']['primary']}/latent.parquet",
+        cells="<results>/cells.h5ad",
+        annotation="<results>/annotate/annotation.parquet",
+    output:
+        clusters="<results>/cluster/zoom/{lineage}/clusters.parquet",
+        resolutions="<results>/cluster/zoom/{lineage}/resolutions.tsv",
+        found_again="<results>/cluster/zoom/{lineage}/found_again.tsv",
+        markers="<results>/cluster/zoom/{lineage}/markers.tsv",
+    log:
+        "<logs>/cluster/zoom_{lineage}.log",
+    benchmark:
+        "<benchmarks>/cluster/zoom_{lineage}.tsv"
+    conda:
+        "../../envs/cpu/environment.yaml"
+    container:
+        run.images["cpu"]
+    threads: 1
+    resources:
+        mem_mb=asks("cluster_zoom", "mem_mb"),
+        runtime=asks("cluster_zoom", "runtime"),
+        disk_mb=asks("cluster_zoom", "disk_mb"),
+    params:
+        code=lambda wildcards: code_digest("cluster_zoom"),
+        settings={k: v for k, v in run.config["cluster"].items() if k != "zoom"},
+        seed=run.config["seed"],
+    script:
+        "../../scripts/cluster_zoom.py"

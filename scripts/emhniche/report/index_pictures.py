@@ -7,8 +7,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from emhniche.cluster_limits import FOUND, OFTEN
 from emhniche.io import CELL_ID
 from emhniche.report import (
+    cluster_figures,
     myeloid_figures,
     niche_figures,
     run_figures,
@@ -49,6 +51,7 @@ def draw(run: RunTables, cells: pd.DataFrame) -> dict[str, Picture]:
         ),
         *_integration(run),
         _umap(run, cells),
+        _resolutions(run),
         picture(
             "composition",
             run_figures.composition(cells, run.samples),
@@ -210,6 +213,29 @@ def _umap(run: RunTables, cells: pd.DataFrame) -> Picture:
         caption="Map of cells (UMAP of the latent space). Neighbours are alike; distances between "
         "groups and the size of a group mean little.",
         tables=_sources("umap", "clusters", "annotation"),
+    )
+
+
+def _resolutions(run: RunTables) -> Picture:
+    """Draw how the resolution of the clusters was chosen."""
+    curve = run["resolutions"]
+    taken = curve[curve["chosen"]].iloc[0]
+    unstable = {
+        "stable": "",
+        "unstable": " It is not stable: other cells would give other clusters.",
+        "degenerate": " It is degenerate: one cluster, or crumbs.",
+    }[taken["verdict"]]
+    return picture(
+        "resolutions",
+        cluster_figures.resolutions(curve, run["found_again"], run["cluster_tree"]),
+        caption=f"Clusters at each resolution that was tried. Resolution {taken['resolution']:g} "
+        f"(orange) has the highest score and was taken: {taken['n_stable']} of its "
+        f"{taken['n_clusters']} clusters are found again in {100 * OFTEN:g} % of subsamples of "
+        "four fifths of the cells, which is what "
+        f"the numbers at the left count (Jaccard index of {FOUND:g} or more).{unstable} The area "
+        "of a dot rises with the cells of the cluster.",
+        tables=_sources("resolutions", "found_again", "cluster_tree"),
+        nothing="One resolution was tried only.",
     )
 
 

@@ -164,6 +164,7 @@ def cluster_table(run: RunTables) -> PageTable:
         Column("lineage", "Lineage"),
         Column("cell_type", "Cell type"),
         Column("confidence", "Confidence", "hundredths"),
+        Column("found_again", "Found again", "percent"),
         Column("markers", "First markers", "prose"),
         Column("runner_up", "Runner-up"),
         Column("margin", "Margin", "hundredths"),
@@ -175,8 +176,9 @@ def cluster_table(run: RunTables) -> PageTable:
         shown,
         columns,
         caption="Clusters. Confidence: share of resamples of the marker genes in which this "
-        "lineage wins. The part of a cluster in one dataset is named on its own; it has a row "
-        "where it is of another lineage. Agreement: share of the cluster's cells whose part has "
+        "lineage wins. Found again: share of subsamples of the cells that give the cluster "
+        "again. The part of a cluster in one dataset is named on its own; it has a row where it is "
+        "of another lineage. Agreement: share of the cluster's cells whose part has "
         "the cluster's lineage.",
     )
 

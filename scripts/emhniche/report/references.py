@@ -57,6 +57,10 @@ REFERENCES = {
         "Traag VA, Waltman L, van Eck NJ. From Louvain to Leiden. Sci Rep 2019.",
         "10.1038/s41598-019-41695-z",
     ),
+    "hennig": (
+        "Hennig C. Cluster-wise assessment of cluster stability. Comput Stat Data Anal 2007.",
+        "10.1016/j.csda.2006.11.025",
+    ),
     "umap": ("McInnes L, Healy J, Melville J. UMAP. 2018.", "10.48550/arXiv.1802.03426"),
     "ucell": (
         "Andreatta M, Carmona SJ. UCell. Comput Struct Biotechnol J 2021.",

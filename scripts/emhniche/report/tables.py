@@ -33,6 +33,18 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "verdict": ("integration/verdict.tsv", ("method", "check", "code", "sentence")),
     "clusters": ("cluster/clusters.parquet", (CELL_ID, "cluster")),
+    "resolutions": (
+        "cluster/resolutions.tsv",
+        ("resolution", "n_clusters", "n_stable", "found_again", "score", "verdict", "chosen"),
+    ),
+    "found_again": (
+        "cluster/found_again.tsv",
+        ("resolution", "chosen", "cluster", "n_cells", "found_again", "jaccard"),
+    ),
+    "cluster_tree": (
+        "cluster/tree.tsv",
+        ("resolution", "cluster", "next_resolution", "next_cluster", "n_cells"),
+    ),
     "umap": ("cluster/umap.parquet", (CELL_ID, "umap_1", "umap_2")),
     "annotation": (
         "annotate/annotation.parquet",
@@ -42,7 +54,7 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "annotate/clusters.tsv",
         (
             *("cluster", "dataset", "n_cells", "lineage", "cell_type", "confidence"),
-            *("runner_up", "margin", "agreement"),
+            *("found_again", "runner_up", "margin", "agreement"),
         ),
     ),
     "markers": ("annotate/markers.tsv", ("cluster", "gene", "log2_fold_change")),

@@ -1,0 +1,19 @@
+"""Rule `cluster_zoom`: cluster one lineage by itself."""
+
+from emhniche.logs import job_log
+
+with job_log(snakemake.log[0]):
+    from emhniche import io
+    from emhniche.zoom import zoom_in
+
+    found, markers = zoom_in(
+        io.read_h5ad(snakemake.input.cells),
+        io.read_table(snakemake.input.latent),
+        io.read_table(snakemake.input.annotation),
+        lineage=snakemake.wildcards.lineage,
+        settings=snakemake.params.settings,
+        seed=snakemake.params.seed,
+    )
+    for name in ("clusters", "resolutions", "found_again"):
+        io.write_table(getattr(found, name), snakemake.output[name])
+    io.write_table(markers, snakemake.output.markers)

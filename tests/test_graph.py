@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from sklearn.neighbors import NearestNeighbors
+from umap.umap_ import fuzzy_simplicial_set
+
+from emhniche import graph
+from emhniche.graph import find_neighbors, join, neighbor_graph
+
+
+@pytest.fixture(scope="module")
+def points():
+    return np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32)
+
+
+def test_weights_are_those_of_umap(points):
+    distance, rows = NearestNeighbors(n_neighbors=15).fit(points).kneighbors(points)
+    expected, _, _ = fuzzy_simplicial_set(
+        points, 15, np.random.RandomState(0), "euclidean", knn_indices=rows, knn_dists=distance
+    )
+    assert abs(neighbor_graph(points, n_neighbors=15) - expected).max() < 1e-4
+
+
+def test_equal_distances_go_by_row_and_every_order_of_threads_gives_them():
+    # a grid: every point has many neighbours at the same distance
+    grid = np.stack(np.meshgrid(*[np.arange(7.0)] * 3), axis=-1).reshape(-1, 3).astype(np.float32)
+    found = find_neighbors(grid, 9)
+    apart = np.linalg.norm(grid[:, None] - grid[None], axis=2)
+    np.fill_diagonal(apart, np.inf)
+    assert (found.rows == np.argsort(apart, axis=1, kind="stable")[:, :9]).all()
+    np.testing.assert_allclose(found.distances, np.sort(apart, axis=1)[:, :9])
+
+
+def test_many_duplicates_get_other_cells_and_finite_weights(points):
+    same = np.concatenate([points[:50], np.repeat(points[:1], 200, axis=0)])
+    found = find_neighbors(same, 10)
+    assert not (found.rows == np.arange(len(same))[:, None]).any()
+    assert (found.rows[50] == [0, *range(51, 60)]).all()
+    weights = join(found)
+    assert np.isfinite(weights.data).all()
+    assert weights.data.max() <= 1
+    assert (abs(weights - weights.T)).max() < 1e-6
+    assert np.isfinite(neighbor_graph(np.zeros((30, 2)), n_neighbors=5).data).all()
+
+
+def test_a_subsample_finds_its_neighbours_among_the_candidates(points):
+    keep = np.sort(np.random.default_rng(1).choice(400, 320, replace=False))
+    found = find_neighbors(points, 25).within(keep, 14)
+    direct = find_neighbors(points[keep], 14)
+    there = np.isfinite(found.distances)
+    assert there.mean() > 0.99
+    assert (found.rows[there] == direct.rows[there]).all()
+
+
+def test_the_index_finds_nearly_all_neighbours_and_repeats(points, monkeypatch):
+    exact = find_neighbors(points, 10)
+    monkeypatch.setattr(graph, "EXACT_LIMIT", 100)
+    found, again = (find_neighbors(points, 10) for _ in range(2))
+    assert (found.rows == again.rows).all()
+    shared = [len(set(a) & set(b)) for a, b in zip(exact.rows, found.rows, strict=True)]
+    assert np.mean(shared) > 9.9
+    assert not (found.rows == np.arange(400)[:, None]).any()

@@ -1,0 +1,45 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from emhniche.errors import InputError
+from emhniche.zoom import zoom_in
+from planted import library
+
+SETTINGS = {"n_neighbors": 15, "resolutions": [0.1, 0.3, 2.0], "n_seeds": 2, "n_subsamples": 5}
+
+
+@pytest.fixture(scope="module")
+def run():
+    """Return a run in whose space two myeloid kinds lie close together, far from B cells."""
+    cells = library({"neutrophil": 120, "monocyte_macrophage": 90, "B": 150})
+    cells.obs["dataset"] = "d"
+    cells.varm["measured"] = pd.DataFrame({"d": True}, index=cells.var_names)
+    truth = cells.obs["truth"].astype(str).to_numpy()
+    middle = {"neutrophil": 0.0, "monocyte_macrophage": 6.0, "B": 60.0}
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(len(truth), 5))
+    points[:, 0] += [middle[name] for name in truth]
+    latent = pd.DataFrame(points, columns=[f"dim_{n}" for n in range(5)])
+    latent.insert(0, "cell_id", cells.obs_names)
+    annotation = pd.DataFrame({"cell_id": cells.obs_names, "lineage": truth, "cell_type": truth})
+    return cells, latent, annotation
+
+
+def test_the_parts_of_a_lineage_come_back_with_their_markers(run):
+    cells, _, annotation = run
+    found, markers = zoom_in(*run, lineage="myeloid", settings=SETTINGS, seed=0)
+    truth = annotation.set_index("cell_id")["lineage"].loc[found.clusters["cell_id"]]
+    assert set(truth) == {"neutrophil", "monocyte_macrophage"}
+    assert adjusted_rand_score(truth, found.clusters["cluster"]) > 0.95
+    top = markers[markers["lineage"] == "neutrophil"]["gene"].head(5)
+    inside = (cells.obs["truth"] == "neutrophil").to_numpy()
+    others = (cells.obs["truth"] == "monocyte_macrophage").to_numpy()
+    rates = cells[:, top.to_numpy()].X.toarray() / np.asarray(cells.X.sum(axis=1))
+    assert (rates[inside].mean(axis=0) > rates[others].mean(axis=0)).all()
+
+
+def test_a_lineage_of_few_cells_ends_in_one_line(run):
+    with pytest.raises(InputError, match=r"cluster\.zoom: 'T' has 0 cells"):
+        zoom_in(*run, lineage="T", settings=SETTINGS, seed=0)
