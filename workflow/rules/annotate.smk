@@ -54,9 +54,9 @@ rule annotate_transfer:
     benchmark:
         "<benchmarks>/annotate/transfer.tsv"
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("annotate_transfer", "mem_mb"),

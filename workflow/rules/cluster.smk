@@ -50,9 +50,9 @@ rule cluster_layout:
     benchmark:
         "<benchmarks>/cluster/layout.tsv"
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("cluster_layout", "mem_mb"),
@@ -81,9 +81,9 @@ rule cluster_zoom:
     benchmark:
         "<benchmarks>/cluster/zoom_{lineage}.tsv"
     conda:
-        "../../envs/cpu/environment.yaml"
+        "../../envs/core/environment.yaml"
     container:
-        run.images["cpu"]
+        run.images["core"]
     threads: 1
     resources:
         mem_mb=asks("cluster_zoom", "mem_mb"),
