@@ -120,11 +120,12 @@ def test_the_finished_demo_stayed_below_what_its_jobs_asked_for():
         pytest.skip("no finished demo here: make demo")
     said = snakemake(ROOT, "-n", "-F", "--cores", "1", config="config/config.yaml")
     jobs = planned_jobs(said.stdout + said.stderr)
-    assert set(jobs["rule"]) >= set(RULES) - {"fetch", "ambient"}
+    unasked = {"fetch", "ambient", "cluster_zoom", "annotate_transfer"}
+    assert set(jobs["rule"]) >= set(RULES) - unasked
     jobs["used"] = [_peak(ROOT / path) for path in jobs["benchmark"]]
     # what ingest reads is gone by now, and so unknown
     known = jobs.dropna(subset=["used", "mem_mb"])
-    assert set(RULES) - {"fetch", "ingest", "ambient"} <= set(known["rule"])
+    assert set(RULES) - unasked - {"ingest"} <= set(known["rule"])
     over = known[known["used"] > known["mem_mb"]]
     assert over[["rule", "used", "mem_mb"]].to_dict("records") == []
 
@@ -192,4 +193,4 @@ def test_many_samples_are_few_submitted_jobs(tmp_path):
         assert submitted.count(groups[rule]) == -(-number // components[groups[rule]])
     alone = set(re.findall(r"(?m)^rule (\w+):", said)) - {"all"}
     assert not alone & set(groups)
-    assert len(submitted) + len(alone) < number / 2
+    assert len(submitted) < number / 4
