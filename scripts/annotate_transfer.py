@@ -8,7 +8,7 @@ with job_log(snakemake.log[0]):
 
     cells, table = transfer_labels(
         io.read_table(snakemake.input.latent),
-        io.read_h5ad(snakemake.input.cells).obs,
+        io.read_obs(snakemake.input.cells),
         io.read_table(snakemake.input.annotation),
         samples=snakemake.params.samples,
     )

@@ -31,6 +31,8 @@ def main() -> int:
     try:
         from emhniche.map_page import map_file
 
+        if not given.query:
+            raise InputError("no query: name a file of raw counts, as in make map QUERY=counts.h5")
         name = given.name or re.sub(r"[^A-Za-z0-9_-]+", "_", Path(given.query).name.split(".")[0])
         print(map_file(given.config, given.query, name=name, root=root))
     except InputError as error:

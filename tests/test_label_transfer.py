@@ -4,6 +4,7 @@ import pytest
 
 from emhniche.errors import InputError
 from emhniche.label_transfer import UNKNOWN, transfer_labels
+from emhniche.transfer import learn, transfer
 from own_project import refusal
 
 CENTRES = {"T cell": 0.0, "B cell": 20.0, "Granulocyte": 40.0, "nowhere": 80.0}
@@ -62,6 +63,26 @@ def test_a_wrong_name_shows_as_disagreement_and_stays(cohort):
 def test_a_sample_without_labelled_cells_ends_in_one_line(cohort):
     with pytest.raises(InputError, match=r"annotate\.label_samples: other: 0 labelled cells"):
         transfer_labels(*cohort, samples=["other"])
+
+
+def test_labels_for_nobody_end_in_one_line(cohort):
+    latent, obs, annotation = cohort
+    with pytest.raises(InputError, match=r"none is left to hand labels to"):
+        transfer_labels(latent, obs.assign(label="T cell"), annotation, samples=set(obs["sample"]))
+
+
+def test_a_kind_of_one_library_does_not_widen_the_limits_of_others():
+    rng = np.random.default_rng(0)
+    kinds = np.repeat(["a", "b", "a", "b", "c"], 300)
+    libraries = np.repeat(["one", "one", "two", "two", "two"], 300)
+    middle = {"a": 0.0, "b": 20.0, "c": 60.0}
+    points = rng.normal(size=(1500, 4)) + np.array([middle[kind] for kind in kinds])[:, None]
+    reference = learn(points, kinds, libraries)
+    assert max(reference.limits.values()) < 1.5 * min(reference.limits.values())
+    between = rng.normal(size=(300, 4)) + 40
+    assert not transfer(reference, between)["in_reference"].any()
+    again = rng.normal(size=(300, 4)) + 60
+    assert transfer(reference, again)["in_reference"].mean() > 0.85
 
 
 def test_a_wrong_sample_ends_the_run_before_it_starts(project):

@@ -82,6 +82,14 @@ def test_the_twin_of_a_library_that_is_kept_out_stays(keep, verdict):
     assert table.at[1, "kept"] == (verdict == "pass")
 
 
+def test_no_cell_is_lost_to_a_chain_of_twins():
+    names = ["a", "b", "c"]
+    pairs = [("b", "a", 400, 400, 500, np.nan, "fail"), ("c", "b", 400, 400, 500, np.nan, "fail")]
+    summaries = {name: summary() for name in names}
+    table = judge_libraries(summaries, sheet(names), pd.DataFrame(pairs, columns=NO_PAIR.columns))
+    assert table["kept"].tolist() == [True, False, True]
+
+
 def test_a_library_without_a_cell_is_never_kept():
     table = judge_libraries(
         {"a": summary(), "b": summary(kept_cells=0, median_genes=np.nan)},

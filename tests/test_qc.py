@@ -7,6 +7,7 @@ import pytest
 from scipy import sparse
 
 from emhniche import io
+from emhniche.cellbender import Estimate
 from emhniche.qc import COLUMNS, qc_sample
 from emhniche.qc_metrics import barcode_metrics
 from emhniche.resources import load_signatures
@@ -149,6 +150,50 @@ def test_empty_droplets_are_the_soup_where_the_file_holds_them():
     assert not table["keep"][table["barcode"].str.startswith("empty")].any()
     assert summary["verdict"] == "warn"
     assert "cells were not called: 1500 barcodes hold fewer than 100" in summary["verdict_reason"]
+
+
+def test_barcodes_without_a_count_do_not_hide_that_cells_were_not_called():
+    raw, _ = with_empty_droplets(library(MIX), "neutrophil")
+    none = sparse.csr_matrix((9000, raw.n_vars), dtype=np.float32)
+    names = [*raw.obs_names, *(f"none{number}" for number in range(9000))]
+    whole = ad.AnnData(
+        sparse.vstack([raw.X, none]).tocsr(), obs=pd.DataFrame(index=names), var=raw.var
+    )
+    assert find_soup(whole, None).n_empty == 1500
+
+
+def by_cellbender(raw, cells):
+    """Return what CellBender would say of a library if it told droplets right."""
+    probability = np.where(raw.obs_names.isin(cells), 0.99, 0.01)
+    droplets = pd.DataFrame(
+        {"barcode": raw.obs_names, "cell_probability": probability, "ambient": 0.1}
+    )
+    return Estimate(droplets, pd.Series(1 / raw.n_vars, index=raw.var_names))
+
+
+def test_droplets_without_a_cell_go_and_have_no_say_in_anything_else():
+    cells = library(MIX)
+    alone, good = run(cells)
+    raw, _ = with_empty_droplets(cells, "T")
+    # droplets deep enough to be grouped, and full of mitochondrial RNA
+    raw.X[cells.n_obs :] = raw.X[cells.n_obs :] * 4
+    mito = raw.var_names.str.startswith("mt-")
+    deep = raw.X[cells.n_obs :].multiply(np.where(mito, 40, 1))
+    raw.X = sparse.vstack([raw.X[: cells.n_obs], deep]).tocsr().astype(np.float32)
+    table, summary = run(raw, estimate=by_cellbender(raw, cells.obs_names))
+    empty = ~raw.obs_names.isin(cells.obs_names)
+    assert set(table["reason"][empty]) == {"no_cell"}
+    assert set(table["lineage"][empty]) == {"unresolved"}
+    assert (table["keep"][~empty].to_numpy() == alone["keep"].to_numpy()).all()
+    assert summary["verdict"] == good["verdict"] == "pass"
+    assert not any("removed" in text for text in summary["warnings"])
+
+
+def test_a_library_in_which_cellbender_finds_no_cell_fails():
+    cells = library(MIX)
+    table, summary = run(cells, estimate=by_cellbender(cells, []))
+    assert set(table["reason"]) == {"no_cell"}
+    assert summary["verdict"] == "fail"
 
 
 def test_nothing_is_flagged_as_ambient_where_there_is_none():

@@ -3,7 +3,6 @@ import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from emhniche.errors import InputError
 from emhniche.zoom import zoom_in
 from planted import library
 
@@ -40,6 +39,11 @@ def test_the_parts_of_a_lineage_come_back_with_their_markers(run):
     assert (rates[inside].mean(axis=0) > rates[others].mean(axis=0)).all()
 
 
-def test_a_lineage_of_few_cells_ends_in_one_line(run):
-    with pytest.raises(InputError, match=r"cluster\.zoom: 'T' has 0 cells"):
-        zoom_in(*run, lineage="T", settings=SETTINGS, seed=0)
+def test_a_lineage_of_few_cells_has_the_same_tables_without_a_row(run, caplog):
+    whole, listed = zoom_in(*run, lineage="myeloid", settings=SETTINGS, seed=0)
+    found, markers = zoom_in(*run, lineage="T", settings=SETTINGS, seed=0)
+    assert "T has 0 cells" in caplog.text
+    for name in ("clusters", "resolutions", "found_again"):
+        assert getattr(found, name).empty
+        assert list(getattr(found, name)) == list(getattr(whole, name))
+    assert markers.empty and list(markers) == list(listed)

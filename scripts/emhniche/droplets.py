@@ -28,11 +28,12 @@ def empty_droplets(counts: sparse.csr_matrix) -> np.ndarray:
     -------
     numpy.ndarray
         One bool a barcode; none where the file holds called cells, i.e. fewer than
-        :data:`MIN_EMPTY` barcodes below :data:`EMPTY_BELOW`, or not most of them.
+        :data:`MIN_EMPTY` barcodes with counts below :data:`EMPTY_BELOW`, or not most of those with
+        a count.
     """
     depth = np.asarray(counts.sum(axis=1)).ravel()
     empty = (depth > 0) & (depth < EMPTY_BELOW)
-    known = empty.sum() >= MIN_EMPTY and empty.mean() > 0.5
+    known = empty.sum() >= MIN_EMPTY and empty.sum() > 0.5 * (depth > 0).sum()
     return empty if known else np.zeros(len(depth), dtype=bool)
 
 

@@ -97,8 +97,8 @@ def find_duplicates(libraries: Mapping[str, Library]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a pair that shares cells: ``sample`` (the smaller one, of equals the later),
-        ``other``, ``n_same`` (cells
+        One row a pair that shares cells: ``sample`` (the smaller one, of equals the later;
+        largest first), ``other``, ``n_same`` (cells
         with equal counts), ``n_barcodes`` (shared barcodes), ``n_smaller`` (cells of the smaller
         one), ``namesakes`` (share of the compared barcodes that are most alike to their namesake;
         NaN where not compared) and ``level`` (``fail`` or ``warn``).
@@ -124,7 +124,7 @@ def find_duplicates(libraries: Mapping[str, Library]) -> pd.DataFrame:
         level = "fail" if twice else "warn"
         rows.append((sample, other, same, len(shared), smaller, alike, level))
     columns = ["sample", "other", "n_same", "n_barcodes", "n_smaller", "namesakes", "level"]
-    places = {sample: place for place, sample in enumerate(libraries)}
+    places = {sample: place for place, sample in enumerate(by_size)}
     rows.sort(key=lambda row: (places[row[0]], places[row[1]]))
     return pd.DataFrame(rows, columns=columns)
 

@@ -227,25 +227,35 @@ def train_scanvi(
     Xu C et al. (2021) Probabilistic harmonization and annotation of single-cell transcriptomics
     data with deep generative models. Mol Syst Biol 17:e9620. doi:10.15252/msb.20209620
     """
+    from emhniche.devices import device_failure
     from emhniche.supervised import go_on_with_labels, trusted_labels
 
     genes.obs["_label"] = trusted_labels(genes.obs["label"])
     started = train_scvi(genes, **settings)
-    model, latent = go_on_with_labels(
-        started.model,
-        genes,
-        epochs=label_epochs,
-        samples_per_label=samples_per_label,
-        kl_weight=min(1.0, 1 / settings["kl_ramp"]),
-        batch_size=started.device["batch_size"],
-        accelerator=started.device["used"],
-        seed=settings["seed"],
-    )
+    labels = {
+        "epochs": label_epochs,
+        "samples_per_label": samples_per_label,
+        "kl_weight": min(1.0, 1 / settings["kl_ramp"]),
+        "seed": settings["seed"],
+    }
+    device = started.device
+    size = {"batch_size": device["batch_size"], "accelerator": device["used"]}
+    try:
+        model, latent = go_on_with_labels(started.model, genes, **labels, **size)
+    except Exception as error:
+        failure = None if device["used"] == "cpu" else device_failure(error)
+        if failure is None or not settings["cpu_after_failure"]:
+            raise
+        logger.warning("%s failed with labels (%s): the CPU goes on", device["used"], failure)
+        started.model.to_device("cpu")
+        size = {"batch_size": settings["batch_size"], "accelerator": "cpu"}
+        model, latent = go_on_with_labels(started.model, genes, **labels, **size)
+        device = device | {"fell_back": failure}
     return Integration(
         latent=latent_table(latent, genes.obs_names),
         history=started.history,
         model=model,
-        device=started.device,
+        device=device,
     )
 
 

@@ -65,6 +65,11 @@ def transfer_labels(
             f"annotate.label_samples: {', '.join(samples)}: {known.sum()} labelled cells are kept, "
             f"more than {NEAREST} are needed; name samples with a `labels` column in the sheet"
         )
+    if known.all():
+        raise InputError(
+            f"annotate.label_samples: {', '.join(samples)}: every cell of the run has a label "
+            "of its own, so none is left to hand labels to; name some of the samples only"
+        )
     labels, libraries = (cells[name].to_numpy()[known] for name in ("label", "sample"))
     found = transfer(learn(points[known], labels, libraries), points[~known])
     usual = pd.Series(lineage[known]).groupby(labels).agg(_most_frequent)

@@ -59,4 +59,7 @@ def remove_leftovers(folder: str | Path) -> int:
 
 def _last_change(path: Path) -> float:
     """Return when a file, or a folder or anything in it, was last written to."""
-    return max(one.lstat().st_mtime for one in (path, *path.rglob("*")))
+    try:
+        return max(one.lstat().st_mtime for one in (path, *path.rglob("*")))
+    except FileNotFoundError:  # another run has just given it its name
+        return time.time()

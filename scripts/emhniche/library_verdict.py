@@ -7,6 +7,7 @@ twice. A library that fails is kept out of what follows unless the sheet says ot
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 import pandas as pd
 
 from emhniche.duplicates import tell_duplicate
@@ -66,8 +67,8 @@ def judge_libraries(
     sexes = judge_sex(table)
     own = {name: _own_faults(summaries[name], sexes.loc[name]) for name in names}
     failed = {name for name in names if worst(own[name])[0] == "fail"}
-    out = failed & set(table.index[table["keep_failed"] != "yes"])
-    duplicates = duplicates[~duplicates["other"].isin(out)]
+    forced = set(table.index[table["keep_failed"] == "yes"])
+    duplicates = _within_the_run(duplicates, failed, forced)
     rows = []
     for name in names:
         summary, sex = summaries[name], sexes.loc[name]
@@ -102,6 +103,17 @@ def judge_libraries(
             "config, or set keep_failed to yes in the sample sheet"
         )
     return judged
+
+
+def _within_the_run(duplicates: pd.DataFrame, failed: set[str], forced: set[str]) -> pd.DataFrame:
+    """Return the pairs whose larger sample is part of the run; the largest samples come first."""
+    out = failed - forced
+    stays = []
+    for row in duplicates.itertuples():
+        stays.append(row.other not in out)
+        if stays[-1] and row.level == "fail" and row.sample not in forced:
+            out.add(row.sample)
+    return duplicates[np.array(stays, dtype=bool)]
 
 
 def _own_faults(summary: Mapping, sex: pd.Series) -> list[tuple[str, str]]:

@@ -183,6 +183,7 @@ def verdicts(
         rows.append((method, "replicates", *_replicates(own[own["compared"] == "replicates"])))
         rows.append((method, "aliasing", *_aliasing(obs, batch_key, method, own)))
         apart = metrics["metric"].str.startswith("apart:") & (metrics["method"] == method)
+        apart &= ~metrics["supervised"].astype(bool)
         rows.append((method, "restricted", *_restricted(metrics[apart])))
     return pd.DataFrame(rows, columns=["method", "check", "code", "sentence"])
 

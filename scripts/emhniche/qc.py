@@ -97,7 +97,7 @@ def qc_sample(
         ``method``, ``min_cells`` and ``fallback_rate`` of :func:`emhniche.doublets.find_doublets`.
     estimate
         What CellBender says of the library; None where it did not run. A droplet that it takes for
-        one without a cell is dropped (``no_cell``) and has no say in the thresholds.
+        one without a cell is dropped (``no_cell``), has no lineage and no say in the thresholds.
     seed
         Seed of grouping and doublet simulation.
 
@@ -113,11 +113,14 @@ def qc_sample(
     """
     table = barcode_metrics(counts)
     soup = find_soup(counts, estimate)
-    usable = groupable(table)
+    usable = groupable(table) & soup.cell
     table["lineage"] = coarse_lineage(counts, markers, usable, seed=seed)
     bounds = {"n_counts": min_counts, "n_genes": min_genes, "pct_mito": max_pct_mito}
     thresholds = lineage_thresholds(
-        table[soup.cell], n_mads=n_mads, bounds=bounds, min_lineage_cells=min_lineage_cells
+        table[soup.cell] if soup.cell.any() else table,
+        n_mads=n_mads,
+        bounds=bounds,
+        min_lineage_cells=min_lineage_cells,
     )
     reason = first_failure(table, thresholds).where(soup.cell, "no_cell")
     table["ambient"], ambient_genes = ambient_by_lineage(counts, table["lineage"], soup)
@@ -314,6 +317,7 @@ def _measures(table: pd.DataFrame, bounds: dict) -> dict[str, float]:
     kept = table[table["keep"]]
     enough = table["n_counts"] >= bounds["n_counts"]["floor"]
     enough &= table["n_genes"] >= bounds["n_genes"]["floor"]
+    enough &= table["reason"] != "no_cell"
     return {
         "kept_cells": len(kept),
         "median_genes": float(kept["n_genes"].median()),

@@ -54,22 +54,25 @@ def learn(points: np.ndarray, labels: np.ndarray, libraries: np.ndarray) -> Refe
     labels
         Name of each cell.
     libraries
-        Library of each cell. Each is compared with all others; where there is one alone, each of
-        its cells is compared with its other cells.
+        Library of each cell. Each is compared with all others; cells of a name of which the others
+        hold fewer than :data:`NEAREST` are compared with the other cells of their own library.
 
     Returns
     -------
     Reference
         What :func:`transfer` needs.
     """
-    names = np.unique(libraries)
     distance, near = np.zeros(len(points)), np.empty(len(points), dtype=object)
-    for name in names:
-        own = np.flatnonzero(libraries == name)
-        others = np.flatnonzero(libraries != name) if len(names) > 1 else own
-        found = _search(points[own], points[others], itself=len(names) == 1)
-        distance[own] = found[0].mean(axis=1)
-        near[own] = _most_frequent(labels[others][found[1]])[0]
+    for name in np.unique(libraries):
+        inside = libraries == name
+        held, sizes = np.unique(labels[~inside], return_counts=True)
+        elsewhere = np.isin(labels, held[sizes >= NEAREST])
+        for wanted, among in ((elsewhere, ~inside), (~elsewhere, inside)):
+            own, others = np.flatnonzero(inside & wanted), np.flatnonzero(among)
+            if len(own):
+                found = _search(points[own], points[others], itself=among is inside)
+                distance[own] = found[0].mean(axis=1)
+                near[own] = _most_frequent(labels[others][found[1]])[0]
     limits = {
         str(name): float(np.quantile(distance[near == name], 1 - FARTHEST))
         for name in np.unique(labels)

@@ -1,17 +1,28 @@
 """Which parts has one lineage, when its cells are clustered by themselves?"""
 
+import logging
 from collections.abc import Mapping
 
 import anndata as ad
 import pandas as pd
+from scipy import sparse
 
 from emhniche.annotate import cluster_markers
 from emhniche.cluster import Clustering, cluster_cells
-from emhniche.errors import InputError
 from emhniche.io import CELL_ID
+from emhniche.partitions import CURVE_COLUMNS
 
 MIN_CELLS = 100
 """Fewest cells of a lineage that are clustered by themselves; ours."""
+
+FOUND_AGAIN_COLUMNS = ["resolution", "chosen", "cluster", "n_cells", "found_again", "jaccard"]
+MARKER_COLUMNS = [
+    *("cluster", "lineage", "cell_type", "gene"),
+    *("log2_fold_change", "pct_in", "pct_out", "score"),
+]
+"""Columns of the tables of a zoom, for one without a row."""
+
+logger = logging.getLogger(__name__)
 
 MYELOID = ("neutrophil", "monocyte_macrophage", "DC", "mast_basophil", "eosinophil")
 """Lineages that ``myeloid`` stands for."""
@@ -52,18 +63,18 @@ def zoom_in(
         (:func:`emhniche.annotate.cluster_markers`); lineage and cell type are the most frequent of
         its cells.
 
-    Raises
-    ------
-    InputError
-        When the lineage has fewer than :data:`MIN_CELLS` cells.
+    Where the lineage has fewer than :data:`MIN_CELLS` cells, all tables are without a row.
     """
     wanted = MYELOID if lineage == "myeloid" else (lineage,)
     own = annotation[annotation["lineage"].isin(wanted)].set_index(CELL_ID)
     if len(own) < MIN_CELLS:
-        raise InputError(
-            f"config: cluster.zoom: '{lineage}' has {len(own)} cells in this run and {MIN_CELLS} "
-            "are needed; name a lineage with more cells, or leave it out"
+        logger.warning(
+            "%s has %d cells and %d are needed: not clustered by itself",
+            lineage,
+            len(own),
+            MIN_CELLS,
         )
+        return _nothing()
     part = latent[latent[CELL_ID].isin(own.index)].reset_index(drop=True)
     found = cluster_cells(part, seed=seed, **settings)
     groups = found.clusters.set_index(CELL_ID)["cluster"]
@@ -72,6 +83,19 @@ def zoom_in(
     subset = cells[groups.index]
     datasets = subset.obs["dataset"].astype(str)
     return found, cluster_markers(subset, groups, datasets, named)
+
+
+def _nothing() -> tuple[Clustering, pd.DataFrame]:
+    """Return tables without a row, for a lineage of too few cells."""
+    found = Clustering(
+        graph=sparse.csr_matrix((0, 0)),
+        clusters=pd.DataFrame(columns=[CELL_ID, "cluster"]),
+        stability=pd.DataFrame(),
+        resolutions=pd.DataFrame(columns=[*CURVE_COLUMNS, "chosen"]),
+        found_again=pd.DataFrame(columns=FOUND_AGAIN_COLUMNS),
+        tree=pd.DataFrame(),
+    )
+    return found, pd.DataFrame(columns=MARKER_COLUMNS)
 
 
 def _most_frequent(values: pd.Series) -> str:

@@ -79,7 +79,7 @@ rule provenance:
         resources=list(run.config["resources"].values()),
         device=expand(
             "<results>/integration/{method}/device.json",
-            method=sorted(set(run.config["integrate"]["methods"]) & {"scvi", "scanvi"}),
+            method={run.config["integrate"]["primary"]} & {"scvi", "scanvi"},
         ),
     output:
         report(

@@ -83,7 +83,7 @@ def _split_shared(table: pd.DataFrame, columns: Sequence[Column]) -> tuple[list[
     same = [
         column
         for column in columns
-        if table[column.key].notna().all() and table[column.key].nunique() == 1
+        if not table[column.key].map(words.is_missing).any() and table[column.key].nunique() == 1
     ]
     values = [f"{one.heading.lower()} {words.name(table[one.key].iloc[0])}" for one in same]
     sentence = f" The same for all: {'; '.join(values)}." if values else ""

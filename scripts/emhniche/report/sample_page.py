@@ -216,7 +216,7 @@ def describe_ambient(qc: Mapping, table: pd.DataFrame) -> str:
         return f"{text} No gene is explained by it."
     return (
         f"{text} {words.plural(len(genes), 'pair')} of gene and lineage may be explained by it, "
-        "most counts first; a marker or finding that rests on one is marked in the report."
+        "most counts first; a finding that rests on one is marked in the report."
     )
 
 
