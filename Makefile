@@ -36,8 +36,8 @@ known-answers: $(READY) ## ask the data of a run (CONFIG, the public one by defa
 	$(RUN) $(CONFIG) known_answers
 	@$(BIN)/python -m emhniche.known_answers $(CONFIG)
 
-map: $(READY) ## place a sample of your own (QUERY, a file of counts) among the cells of a finished run (CONFIG)
-	$(BIN)/python scripts/map_query.py $(CONFIG) "$(QUERY)"
+map: $(READY) ## place a sample of your own (QUERY, a file of counts; NAME, its file's by default) among the cells of a finished run (CONFIG)
+	$(BIN)/python scripts/map_query.py $(CONFIG) "$(QUERY)" --name "$(NAME)"
 
 test: $(READY) ## run all tests
 	$(BIN)/pytest $(IN_PARALLEL) $(PYTEST_ARGS)

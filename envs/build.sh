@@ -9,7 +9,8 @@ cd "$(dirname "$0")/.."
 
 suite=trixie
 python=3.13 # of that Debian
-mirror=${EMH_DEBIAN_MIRROR:-http://deb.debian.org/debian}
+# the mirror of Debian that apt uses here, unless another is named
+mirror=${EMH_DEBIAN_MIRROR:-$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | sed -n '/debian$/{p;q}')}
 # quick to pack and to read
 squash="-comp zstd -Xcompression-level 1"
 
@@ -24,6 +25,11 @@ for candidate in uv .tools/uv/bin/uv "$HOME/.local/bin/uv"; do
     if [ -z "$uv" ] && "$candidate" --version >/dev/null 2>&1; then uv=$candidate; fi
 done
 [ -n "$uv" ] || { say "uv is not here; make setup brings it"; exit 1; }
+[ -n "$mirror" ] || { say "apt knows no mirror of Debian here; name one in EMH_DEBIAN_MIRROR"; exit 1; }
+for purpose in "$@"; do
+    # PyPI's torch for Linux brings CUDA, so an image without it is built by envs/install.sh alone
+    [ "$purpose" != scvi-cpu ] || { say "scvi-cpu can't be built here: use its Containerfile"; exit 1; }
+done
 for tool in mmdebstrap apptainer; do
     command -v "$tool" >/dev/null || { say "$tool is not here"; exit 1; }
 done

@@ -11,6 +11,11 @@ from typing import NoReturn
 
 from emhniche.errors import InputError
 
+SUFFIXES = re.compile(
+    r"(\.(h5ad|h5|loom|mtx|csv|tsv|txt|rds|rda|gz|zip|tar|bz2))+$", flags=re.IGNORECASE
+)
+"""Endings of a file's name that are not part of the name of what it holds."""
+
 
 class Parser(argparse.ArgumentParser):
     """Ends in one line, like every other mistake of a user."""
@@ -33,7 +38,9 @@ def main() -> int:
 
         if not given.query:
             raise InputError("no query: name a file of raw counts, as in make map QUERY=counts.h5")
-        name = given.name or re.sub(r"[^A-Za-z0-9_-]+", "_", Path(given.query).name.split(".")[0])
+        name = given.name or re.sub(
+            r"[^A-Za-z0-9_-]+", "_", SUFFIXES.sub("", Path(given.query).name)
+        )
         print(map_file(given.config, given.query, name=name, root=root))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -21,12 +21,18 @@ SECRET = [
     "https://b.blob.core.windows.net/c/a.h5ad?sv=1&sig=hunter2",
     "https://example.org/a.h5ad?api_key=hunter2",
     "https://figshare.com/a.h5ad?private_link=hunter2",
+    "https://www.dropbox.com/scl/fi/1/a.h5ad?rlkey=hunter2&dl=1",
 ]
 
 
 @pytest.mark.parametrize("url", OPEN)
 def test_what_anyone_may_fetch_is_let_through(url):
     refuse_secret(url, "samples.tsv")
+
+
+def test_a_url_that_cannot_be_read_is_refused_in_one_line():
+    with pytest.raises(InputError, match=r"^samples\.tsv: a url whose host cannot be read"):
+        refuse_secret("https://[host/x.h5", "samples.tsv")
 
 
 @pytest.mark.parametrize("url", SECRET)

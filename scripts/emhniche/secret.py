@@ -11,10 +11,11 @@ from emhniche.errors import InputError
 
 NAMES = re.compile(
     r"(^|[-_.])(access|api)?[-_]?(token|secret|signature|sig|password|passwd|pwd|credentials?|key"
-    r"|auth|private_link)$",
+    r"|auth|private_link|rlkey)$",
     re.IGNORECASE,
 )
-"""Names of parameters of a url whose value is a secret: of S3, Google, Azure, Zenodo, figshare."""
+"""Names of parameters of a url whose value is a secret: of S3, Google, Azure, Zenodo,
+figshare, Dropbox."""
 
 
 def refuse_secret(url: str, where: str) -> None:
@@ -32,7 +33,10 @@ def refuse_secret(url: str, where: str) -> None:
     InputError
         When there is one.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise InputError(f"{where}: a url whose host cannot be read; mend it") from None
     given = [name for name, _ in parse_qsl(parts.query) if NAMES.search(name)]
     if parts.scheme and "@" in parts.netloc:
         given.append("user:password@")

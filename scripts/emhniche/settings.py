@@ -220,7 +220,12 @@ def _check_settings(settings: dict[str, Any], source: str) -> None:
 
 
 def _check_label_samples(settings: dict[str, Any], samples: pd.DataFrame, source: str) -> None:
-    """Refuse samples that cannot lend their labels."""
+    """Refuse samples that cannot lend their labels, and scANVI where no sample has any."""
+    if "scanvi" in settings["integrate"]["methods"] and not samples["labels"].astype(bool).any():
+        raise InputError(
+            f"{source}: integrate.methods: scanvi learns from labels, and no sample has any; name "
+            "their column in `labels` of the sheet, or leave scanvi out"
+        )
     for name in settings["annotate"]["label_samples"]:
         where = f"{source}: annotate.label_samples: '{name}'"
         if name not in samples.index:
