@@ -61,10 +61,10 @@ def test_what_was_measured_lies_below_what_is_asked_for(table):
 def test_an_attempt_asks_for_half_as_much_again(table):
     line = table.loc["merge"].copy()
     line["mem_mb"], line["mem_mb_per"] = 1000, 10
-    assert [asked(line, "mem_mb", 20, attempt) for attempt in (1, 2, 3)] == [1200, 1800, 2700]
+    assert [asked(line, "mem_mb", 20, attempt) for attempt in (1, 2, 3)] == [1600, 2400, 3600]
     job = by_input(line, "mem_mb")
     size = type("InputFiles", (), {"size_mb": 20})
-    assert job(None, input=size, attempt=2) == 1800
+    assert job(None, input=size, attempt=2) == 2400
 
 
 def test_the_line_is_the_lowest_above_all_points():

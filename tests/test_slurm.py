@@ -233,7 +233,7 @@ def test_tables_are_those_of_a_run_without_cluster_and_images(finished, alone):
     assert process.wait(timeout=600) == 0, (folder / "run.log").read_text()[-6000:]
     expected = tables(folder / "results/small")
     found = tables(finished / "results/small")
-    assert len(expected) == 8
+    assert len(expected) == 10
     assert found.keys() == expected.keys()
     assert [name for name in expected if found[name] != expected[name]] == []
 
@@ -287,7 +287,7 @@ def test_an_image_holds_what_it_should_and_no_more(images, purpose):
     library = "import bz2, ctypes, lzma, sqlite3, ssl, curses, zoneinfo, asyncio, venv"
     in_image(image, "python", "-c", library)
     # Snakemake mounts the caller's packages last on the path: without them, all must be there too
-    modules = {"igraph": "igraph", "pyyaml": "yaml", "scikit-image": "skimage"}
+    modules = {"faiss-cpu": "faiss", "pyyaml": "yaml", "scikit-image": "skimage"}
     modules |= {"scikit-learn": "sklearn", "scvi-tools": "scvi", "umap-learn": "umap"}
     packages = (ROOT / "envs" / purpose / "packages.txt").read_text().split()
     imports = ", ".join(modules.get(name, name) for name in packages)

@@ -21,6 +21,9 @@ SIZES = ("input_mb", "thousand_cells")
 ATTEMPT = 1.5
 """What a repeated attempt asks for, as a multiple of the one before."""
 
+OVERHEAD_MB = 400
+"""Memory of what starts a job: in each Slurm job two processes of Snakemake, 195 MB each."""
+
 COLUMNS = ["rule", "by", *(f"{kind}{part}" for kind in KINDS for part in ("", "_per"))]
 
 
@@ -78,7 +81,8 @@ def asked(line: pd.Series, kind: str, size: float, attempt: int = 1) -> int:
     int
         MB, or minutes.
     """
-    return math.ceil((line[kind] + line[f"{kind}_per"] * size) * ATTEMPT ** (attempt - 1))
+    own = line[kind] + line[f"{kind}_per"] * size
+    return math.ceil((own + OVERHEAD_MB * (kind == "mem_mb")) * ATTEMPT ** (attempt - 1))
 
 
 def by_input(line: pd.Series, kind: str) -> Callable[..., int]:
