@@ -27,6 +27,9 @@ SETTINGS = {
     "kl_ramp": 2.0,
     "peak_rate": 8e-3,
     "batch_size": 64,
+    "max_batch_size": 64,
+    "precision": "full",
+    "cpu_after_failure": True,
 }
 
 
@@ -42,7 +45,7 @@ def finished(tmp_path_factory):
     found = integrate(
         cells, method="scvi", n_latent=8, batch_key="batch", seed=0, threads=1, **SETTINGS
     )
-    found.save(folder / "integration/scvi/model")
+    found.model.save(str(folder / "integration/scvi/model"), overwrite=True)
     write_table(found.latent, folder / "integration/scvi/latent.parquet")
     annotation = pd.DataFrame(
         {"cell_id": cells.obs_names, "lineage": cells.obs["truth"].to_numpy()}
