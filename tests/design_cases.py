@@ -168,7 +168,7 @@ DESIGNS = [
         NICHE,
         "not_testable",
         "",
-        "no library has niche marrow",
+        "no library kept has niche marrow",
     ),
     (
         "no arm at all",

@@ -119,7 +119,7 @@ def test_smallest_p(libraries, smallest):
             "not_identifiable",
             "niche cannot be told from study",
         ),
-        (spleen("abc"), "not_testable", "no library has niche marrow"),
+        (spleen("abc"), "not_testable", "no library kept has niche marrow"),
     ],
     ids=["whole", "sorted", "whole and sorted", "few whole", "confounded", "no arm"],
 )
