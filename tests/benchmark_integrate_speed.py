@@ -31,6 +31,12 @@ from emhniche import io  # noqa: E402
 
 SIZES = (10_000, 50_000, 100_000)
 NETWORK = {"n_hidden": 128, "n_layers": 2, "kl_ramp": 2.0, "peak_rate": 0.008, "batch_size": 128}
+CPU = {
+    "accelerator": "cpu",
+    "precision": "full",
+    "max_batch_size": 128,
+    "cpu_after_failure": False,
+}
 
 
 def measure(path: Path, passes: int) -> dict:
@@ -38,7 +44,7 @@ def measure(path: Path, passes: int) -> dict:
     from emhniche.integrate import integrate
 
     given = {"method": "scvi", "n_latent": 30, "batch_key": "batch", "seed": 0, "threads": 1}
-    settings = NETWORK | {"min_cell_visits": 1, "accelerator": "cpu"}
+    settings = NETWORK | CPU | {"min_cell_visits": 1}
     # what is loaded with the first training counts for none of the sizes
     integrate(_made_up(), epochs=1, **given, **settings)
     started, seconds = _peak(), []

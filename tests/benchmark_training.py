@@ -34,9 +34,10 @@ from scvi.model._utils import get_max_epochs_heuristic
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_score
 
 from emhniche import sparse_likelihood, training
+from emhniche.graph import neighbor_graph
 from emhniche.integrate import train_scvi
 from emhniche.latent_batches import neighbour_share
-from emhniche.neighbors import leiden, nearest, neighbor_graph
+from emhniche.neighbors import leiden, nearest
 
 NETWORK = {"n_latent": 30, "n_hidden": 128, "n_layers": 2}
 RECIPE = {
@@ -45,6 +46,12 @@ RECIPE = {
     "kl_ramp": 2.0,
     "peak_rate": 0.008,
     "batch_size": 128,
+}
+CPU = {
+    "accelerator": "cpu",
+    "precision": "full",
+    "max_batch_size": 128,
+    "cpu_after_failure": False,
 }
 METHODS = ("default", "recipe", "recipe, stock likelihood")
 RESOLUTIONS = np.arange(0.2, 2.01, 0.2)
@@ -90,7 +97,7 @@ def train_recipe(genes: ad.AnnData, parts: list[np.ndarray], seed: int, folder: 
 
     with mock.patch.object(training, "run_settings", with_split):
         found = train_scvi(
-            genes, batch_key="batch", accelerator="cpu", threads=1, seed=seed, **NETWORK, **RECIPE
+            genes, batch_key="batch", threads=1, seed=seed, **NETWORK, **RECIPE, **CPU
         )
     found.model.save(str(folder), overwrite=True)
     return found.latent.drop(columns="cell_id").to_numpy(), len(found.history)
@@ -133,7 +140,7 @@ def measure_space(points: np.ndarray, obs: pd.DataFrame) -> dict:
     variance = points.var(axis=0)
     labels = obs["label"].astype(str).to_numpy()
     known = labels != ""
-    graph = neighbor_graph(points, n_neighbors=15, seed=0)
+    graph = neighbor_graph(points, n_neighbors=15)
     partitions = [leiden(graph, resolution=one, seed=0)[known] for one in RESOLUTIONS]
     agreement = [normalized_mutual_info_score(labels[known], one) for one in partitions]
     best = int(np.argmax(agreement))

@@ -1,6 +1,7 @@
 """The repository keeps its own rules."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -330,3 +331,10 @@ def test_rules_are_formatted():
 @pytest.mark.workflow
 def test_the_workflow_passes_its_lint():
     clean("snakemake", "--lint")
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("tests/benchmark_*.py")), ids=lambda one: one.stem
+)
+def test_every_benchmark_still_finds_what_it_measures(path):
+    importlib.import_module(path.stem)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scvi.distributions import NegativeBinomial
 
-from benchmark_training import METHODS, split, summary
+from benchmark_training import METHODS, measure_training, split, summary
 from emhniche.errors import InputError
 from emhniche.sparse_likelihood import SCVI, SparseNegativeBinomial
 from emhniche.training import History, OneCyclePlan, train_until_finite
@@ -128,3 +128,12 @@ def test_every_method_of_the_benchmark_is_given_the_same_split():
     assert [len(part) for part in parts] == [901, 50, 50]
     assert sorted(np.concatenate(parts)) == list(range(1001))
     assert all((a == b).all() for a, b in zip(parts, split(1001, 3), strict=True))
+
+
+def test_the_benchmark_trains_as_the_pipeline_does_and_holds_cells_out():
+    cells = library({"B": 120, "T": 120}, seed=2)
+    cells.obs["batch"] = cells.obs["_batch"] = "one"
+    latent, row = measure_training(cells, "recipe", 0)
+    assert latent.shape == (240, 30)
+    assert row["epochs"] > 25, "few cells are seen more often"
+    assert 0 < row["reconstruction_held_out"] < row["elbo_held_out"]
