@@ -268,7 +268,7 @@ def main() -> None:
     parser.add_argument("datasets", nargs="*", help="name=cells.h5ad; none: only summarise")
     parser.add_argument("--latents", type=Path, default="latents", help="folder of latent spaces")
     parser.add_argument("--seeds", type=int, default=5, help="seeds, from 0")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     torch.set_num_threads(1)
     given.latents.mkdir(parents=True, exist_ok=True)
     paths = dict(one.split("=", 1) for one in given.datasets)

@@ -1,4 +1,7 @@
-"""A project folder as a user has it, small: spleen and marrow of three mice, one effect planted."""
+"""A project folder as a user has it, small: spleen and marrow of three mice, one effect planted.
+
+The cells of the first spleen have labels.
+"""
 
 from pathlib import Path
 
@@ -16,6 +19,8 @@ CONFIG = {
     "samples": "samples.tsv",
     "merge": {"n_hvg": 300},
     "integrate": {"n_latent": 8, "scvi": {"epochs": 3, "min_cell_visits": 20_000}},
+    "cluster": {"zoom": ["myeloid"]},
+    "annotate": {"label_samples": ["m0_spleen"]},
     "score": {"n_random": 20},
     "myeloid": {"n_random": 20},
 }
@@ -31,11 +36,17 @@ def make_project(folder: Path) -> Path:
             rng = np.random.default_rng(100 + len(rows))
             cells = library(mix, seed=len(rows), ambient=0.02, batch_shift=0.15)
             with_panel(cells, rng, kitl).to_csv(folder / f"{name}.tsv.gz", sep="\t")
+            files = f"{name}.tsv.gz"
+            if name == "m0_spleen":
+                labels = cells.obs[["truth"]].rename_axis("barcode")
+                labels.to_csv(folder / f"{name}_cells.tsv.gz", sep="\t")
+                files += f";{name}_cells.tsv.gz"
             rows.append(
                 {
                     "sample": name,
                     "dataset": "planted",
-                    "file": f"{name}.tsv.gz",
+                    "file": files,
+                    "labels": "truth" if ";" in files else "",
                     "format": "tsv_cells_by_genes",
                     "species": "mouse",
                     "tissue": tissue,

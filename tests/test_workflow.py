@@ -16,7 +16,7 @@ from rocrate.rocrate import ROCrate
 from emhniche import io
 from emhniche.leftovers import leftovers
 from emhniche.report.provenance import checksum
-from small_project import make_project
+from small_project import SPLEEN, make_project
 from workflow import (
     ROOT,
     command,
@@ -47,8 +47,14 @@ PATHS = [
     "cluster/resolutions.tsv",
     "cluster/found_again.tsv",
     "cluster/tree.tsv",
+    "cluster/zoom/myeloid/clusters.parquet",
+    "cluster/zoom/myeloid/resolutions.tsv",
+    "cluster/zoom/myeloid/found_again.tsv",
+    "cluster/zoom/myeloid/markers.tsv",
     "annotate/annotation.parquet",
     "annotate/markers.tsv",
+    "annotate/transferred.parquet",
+    "annotate/transferred.tsv",
     "score/scores.parquet",
     "score/null.tsv",
     "niche/design.tsv",
@@ -120,6 +126,18 @@ def test_planted_lineages_and_the_planted_effect_are_found(finished):
     lif = contrasts.query("gene == 'Lif'")
     assert set(lif["status"]) == {"not_testable"}
     assert lif["p"].isna().all()
+
+
+def test_labels_of_one_spleen_reach_the_other_libraries_and_no_cell_type_it_lacks(finished):
+    results = finished / "results" / "planted"
+    given = io.read_table(results / "annotate" / "transferred.parquet").set_index("cell_id")
+    names = io.read_table(results / "annotate" / "annotation.parquet").set_index("cell_id")
+    lineage = names["lineage"].astype(str).loc[given.index]
+    shared = lineage.isin(SPLEEN)
+    assert (given["label"].astype(str) == lineage)[shared].mean() > 0.9
+    assert (given["label"] == "unknown")[lineage == "erythroid"].mean() > 0.9
+    zoomed = io.read_table(results / "cluster/zoom/myeloid/clusters.parquet")
+    assert set(names.loc[zoomed["cell_id"], "lineage"]) == {"monocyte_macrophage", "neutrophil"}
 
 
 def test_no_stage_needs_the_network(finished):
