@@ -13,6 +13,7 @@ SETTINGS = {
     "resolutions": [0.1, 0.3, 4.0],
     "n_seeds": 4,
     "n_subsamples": 10,
+    "accelerator": "cpu",
     "seed": 0,
 }
 

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+import torch
 from sklearn.neighbors import NearestNeighbors
 from umap.umap_ import fuzzy_simplicial_set
 
-from emhniche import graph
+from emhniche import gpu_neighbors, graph
+from emhniche.errors import InputError
 from emhniche.graph import find_neighbors, join, neighbor_graph
 
 
@@ -59,3 +61,40 @@ def test_the_index_finds_nearly_all_neighbours_and_repeats(points, monkeypatch):
     shared = [len(set(a) & set(b)) for a, b in zip(exact.rows, found.rows, strict=True)]
     assert np.mean(shared) > 9.9
     assert not (found.rows == np.arange(400)[:, None]).any()
+
+
+def as_cuda(monkeypatch, name):
+    """Let torch show a CUDA device; the search is computed by the device of that name."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    search = gpu_neighbors._search
+    monkeypatch.setattr(gpu_neighbors, "_search", lambda *given: search(*given[:2], name))
+
+
+def test_a_gpu_s_search_ends_in_the_same_neighbours_at_any_number_of_cells(points, monkeypatch):
+    # blocks that do not divide the cells, duplicates, a cloud far from the origin
+    cells = np.concatenate([points, points[:40], points[:100] / 100 + 50]).astype(np.float32)
+    exact = find_neighbors(cells, 10)
+    as_cuda(monkeypatch, "cpu")
+    monkeypatch.setattr(gpu_neighbors, "BLOCK_BYTES", 8 * len(cells) * 7)
+    for limit in (graph.EXACT_LIMIT, 100):
+        monkeypatch.setattr(graph, "EXACT_LIMIT", limit)
+        found = find_neighbors(cells, 10, accelerator="cuda")
+        assert (found.rows == exact.rows).all()
+        assert (found.distances == exact.distances).all()
+
+
+def test_a_gpu_that_is_missing_or_fails_ends_in_one_line(points, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match=r"cluster\.accelerator: cuda is asked for and this machine"):
+        find_neighbors(points, 10, accelerator="cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
+
+    monkeypatch.setattr(gpu_neighbors, "_search", full)
+    with pytest.raises(InputError, match=r"cuda failed \(CUDA out of memory\.\); use cpu"):
+        find_neighbors(points, 10, accelerator="cuda")
+    monkeypatch.setattr(gpu_neighbors, "_search", lambda *_: int("a mistake of ours"))
+    with pytest.raises(ValueError, match="a mistake of ours"):
+        find_neighbors(points, 10, accelerator="cuda")

@@ -6,7 +6,13 @@ from sklearn.metrics import adjusted_rand_score
 from emhniche.zoom import zoom_in
 from planted import library
 
-SETTINGS = {"n_neighbors": 15, "resolutions": [0.1, 0.3, 2.0], "n_seeds": 2, "n_subsamples": 5}
+SETTINGS = {
+    "n_neighbors": 15,
+    "resolutions": [0.1, 0.3, 2.0],
+    "n_seeds": 2,
+    "n_subsamples": 5,
+    "accelerator": "cpu",
+}
 
 
 @pytest.fixture(scope="module")

@@ -61,6 +61,7 @@ def cluster_cells(
     resolutions: Sequence[float],
     n_seeds: int,
     n_subsamples: int,
+    accelerator: str,
     seed: int,
 ) -> Clustering:
     """Build the neighbour graph and cut it into the clusters that are found again.
@@ -77,6 +78,8 @@ def cluster_cells(
         Partitions of all cells at the resolution that is taken; the most central one is final.
     n_subsamples
         Subsamples that are cut at each resolution.
+    accelerator
+        Where neighbours are searched (:func:`emhniche.graph.find_neighbors`).
     seed
         Seed of everything that is drawn.
 
@@ -88,7 +91,8 @@ def cluster_cells(
     Raises
     ------
     InputError
-        When there are fewer than three cells, or coordinates that are no numbers.
+        When there are fewer than three cells, or coordinates that are no numbers; when the GPU
+        that is asked for is not there or fails.
     """
     points = latent.drop(columns=CELL_ID).to_numpy(dtype=np.float32)
     if len(points) < 3 or not np.isfinite(points).all():
@@ -98,7 +102,7 @@ def cluster_cells(
         )
     tried = sorted(map(float, resolutions))
     joined = n_neighbors - 1
-    neighbors = find_neighbors(points, joined + MARGIN)
+    neighbors = find_neighbors(points, joined + MARGIN, accelerator=accelerator)
     logger.info("neighbours of %d cells found", len(points))
     cutter = Cutter(neighbors, n_neighbors=joined, n_subsamples=n_subsamples, seed=seed)
     cuts = [cutter.cut(one) for one in tried]

@@ -69,7 +69,9 @@ class Neighbors:
         return Neighbors(np.maximum(rows, 0), np.where(rows < 0, np.inf, distances))
 
 
-def find_neighbors(points: np.ndarray, n_neighbors: int) -> Neighbors:
+def find_neighbors(
+    points: np.ndarray, n_neighbors: int, *, accelerator: str = "cpu"
+) -> Neighbors:
     """Find the nearest other cells of each cell.
 
     Parameters
@@ -78,17 +80,30 @@ def find_neighbors(points: np.ndarray, n_neighbors: int) -> Neighbors:
         Cells x dimensions, finite.
     n_neighbors
         How many; fewer where there are fewer other cells.
+    accelerator
+        ``cuda`` compares all cells with all on a GPU; ``cpu`` does so up to :data:`EXACT_LIMIT`
+        cells and looks in an index above.
 
     Returns
     -------
     Neighbors
-        Exact up to :data:`EXACT_LIMIT` cells. Equal distances go by row number.
+        Exact, but for those of an index. Equal distances go by row number.
+
+    Raises
+    ------
+    InputError
+        When the GPU that is asked for is not there or fails.
     """
     points = np.ascontiguousarray(points, dtype=np.float32)
     wanted = min(n_neighbors, len(points) - 1)
-    exact = len(points) <= EXACT_LIMIT
     many = min(wanted + 2, len(points))  # itself, and one beyond the border
-    rows = _candidates(points, many) if exact else _indexed(points, many)
+    exact = accelerator == "cuda" or len(points) <= EXACT_LIMIT
+    if accelerator == "cuda":
+        from emhniche.gpu_neighbors import nearest_on_device
+
+        rows = nearest_on_device(points, many, accelerator)
+    else:
+        rows = _candidates(points, many) if exact else _indexed(points, many)
     parts = []
     for start in range(0, len(points), ROWS_AT_ONCE):
         own = np.arange(start, min(start + ROWS_AT_ONCE, len(points)))

@@ -75,6 +75,11 @@ class Run:
         return "scvi-cpu" if wanted == "cpu" else "scvi-gpu"
 
     @property
+    def clustering(self) -> str:
+        """Purpose of the environment that neighbours are searched in: with torch for a GPU."""
+        return "scvi-gpu" if self.config["cluster"]["accelerator"] == "cuda" else "core"
+
+    @property
     def sources(self) -> dict[str, str]:
         """Files that say what the samples are: the sheet, or the study and what it names."""
         if self.study is None:

@@ -22,9 +22,9 @@ rule cluster:
     benchmark:
         "<benchmarks>/cluster/cluster.tsv"
     conda:
-        "../../envs/core/environment.yaml"
+        f"../../envs/{run.clustering}/environment.yaml"
     container:
-        run.images["core"]
+        run.images[run.clustering]
     threads: 1
     resources:
         mem_mb=asks("cluster", "mem_mb"),
@@ -81,9 +81,9 @@ rule cluster_zoom:
     benchmark:
         "<benchmarks>/cluster/zoom_{lineage}.tsv"
     conda:
-        "../../envs/core/environment.yaml"
+        f"../../envs/{run.clustering}/environment.yaml"
     container:
-        run.images["core"]
+        run.images[run.clustering]
     threads: 1
     resources:
         mem_mb=asks("cluster_zoom", "mem_mb"),

@@ -225,12 +225,14 @@ def _quality(qc: Mapping, ambient: Mapping) -> Paragraph:
 
 def _cells(config: Mapping, tool: _Tools, epochs: int, device: Mapping) -> Paragraph:
     integrate, cluster = config["integrate"], config["cluster"]
+    where = "; searched among all on a GPU" if cluster["accelerator"] == "cuda" else ""
     return Paragraph(
         "Integration and clusters",
         f"Genes of the samples were joined by {config['merge']['genes']}; a gene that a "
         "dataset does not list is missing there, not zero. "
         f"{_latent_text(integrate, tool('scvi-tools'), epochs, device)} Clusters were found by the "
-        f"Leiden algorithm on the neighbour graph of the {integrate['primary']} latent space, "
+        f"Leiden algorithm on the neighbour graph of the {integrate['primary']} latent space "
+        f"({cluster['n_neighbors']} neighbours a cell, itself included{where}), "
         f"{_resolution(cluster)}; UMAP lays the graph out for the eye only. "
         "Clusters were named from their pooled counts by marker sets that hold no gene of the "
         "panel.",
