@@ -33,6 +33,7 @@ SIZES = (10_000, 50_000, 100_000)
 NETWORK = {"n_hidden": 128, "n_layers": 2, "kl_ramp": 2.0, "peak_rate": 0.008, "batch_size": 128}
 CPU = {
     "accelerator": "cpu",
+    "devices": 1,
     "precision": "full",
     "max_batch_size": 128,
     "cpu_after_failure": False,

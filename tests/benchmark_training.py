@@ -49,6 +49,7 @@ RECIPE = {
 }
 CPU = {
     "accelerator": "cpu",
+    "devices": 1,
     "precision": "full",
     "max_batch_size": 128,
     "cpu_after_failure": False,

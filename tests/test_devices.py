@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 import torch
+from torch.multiprocessing.spawn import ProcessRaisedException
 
 from emhniche import devices
 from emhniche.devices import batch_size_for, device_failure, pick_accelerator, train_on_device
@@ -13,6 +14,7 @@ from planted import library
 
 SETTINGS = {
     "accelerator": "auto",
+    "devices": 1,
     "precision": "auto",
     "batch_size": 128,
     "max_batch_size": 512,
@@ -34,6 +36,7 @@ SCVI = {
     "min_cell_visits": 1,
     "kl_ramp": 2.0,
     "peak_rate": 0.008,
+    "devices": 1,
     "batch_size": 32,
     "max_batch_size": 64,
     "cpu_after_failure": True,
@@ -196,3 +199,58 @@ def test_sixteen_bits_reach_the_bound_of_full_precision(cells):
     bounds = [one.history["elbo_validation"].iloc[-1] for one in (full, half)]
     first = full.history["elbo_validation"].iloc[0]
     assert abs(bounds[1] - bounds[0]) < 0.02 * (first - bounds[0])
+
+
+def test_several_gpus_share_the_cells_and_more_than_there_are_is_refused(gpu, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    tried = []
+
+    def train(place):
+        tried.append((place.used, place.devices, place.batch_size))
+        if place.used == "cuda":
+            raise ProcessRaisedException("\n\n-- Process 1 ...\nCUDA error: lost\n", 1, 4711)
+        return np.zeros((1, 1))
+
+    fewer = SETTINGS | {"cell_visits": 1_000_000}
+    _, device = train_on_device(train, **fewer | {"devices": 2})
+    # each sees half of the cells: with 512 a step too few steps would be left
+    assert tried == [("cuda", 2, 256), ("cpu", 1, 128)]
+    assert (device["devices"], device["fell_back"]) == (1, "CUDA error: lost")
+    with pytest.raises(InputError, match=r"devices: 3 CUDA devices are asked for and this machine"):
+        train_on_device(train, **SETTINGS | {"devices": 3})
+
+
+def test_two_processes_train_one_model_on_slurm_too(cells, monkeypatch, tmp_path):
+    """As on two GPUs, with the processes on the CPU; Slurm's own variables must not mislead it."""
+    monkeypatch.chdir(tmp_path)
+    # of a job of one task, as the executor asks for
+    for name in ("NTASKS", "NTASKS_PER_NODE", "NNODES", "JOB_ID"):
+        monkeypatch.setenv(f"SLURM_{name}", "1")
+    for name in ("PROCID", "LOCALID", "NODEID"):
+        monkeypatch.setenv(f"SLURM_{name}", "0")
+    monkeypatch.setenv("SLURM_JOB_NAME", "integrate")
+    from emhniche.integrate import integrate
+
+    place = devices.Place("cpu", "full", 32, devices=2)
+    found = []
+
+    def train_on_both(train, **_):
+        found.append(train(place))
+        return found[-1], {}
+
+    monkeypatch.setattr(devices, "train_on_device", train_on_both)
+    settings = SCVI | {"accelerator": "cpu", "epochs": 6}
+    result = integrate(cells, **settings)
+    assert list(tmp_path.iterdir()) == []
+    history = result.history
+    assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert history["elbo_train"].iloc[-1] < 0.9 * history["elbo_train"].iloc[0]
+    assert history.notna().all(axis=None)
+    # 99 cells of each process in steps of 32; one that saw all 198 by itself would take 7
+    state = result.model.module.state_dict()
+    steps = [int(state[name]) for name in state if name.endswith("num_batches_tracked")]
+    assert set(steps) - {0} == {6 * 4}  # 0: a part that the model does not use
+    assert result.model.trainer.lightning_module.sums[:, 0, 2].tolist() == [198] * 6
+    # what came back is the model that was trained: its own bound is the one that was followed
+    bound = -float(result.model.get_elbo())
+    assert abs(bound / history["elbo_train"].iloc[-1] - 1) < 0.1

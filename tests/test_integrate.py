@@ -15,6 +15,7 @@ from planted import library
 
 SETTINGS = {
     "accelerator": "cpu",
+    "devices": 1,
     "cpu_after_failure": True,
     "precision": "auto",
     "n_hidden": 32,
@@ -136,6 +137,7 @@ def test_scanvi_without_labels_is_refused_before_training(cells):
 def test_the_device_that_was_used_is_told(cells, trained):
     assert trained.device == {
         "asked_for": "cpu",
+        "devices": 1,
         "used": "cpu",
         "name": None,
         "precision": "full",

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MIX = {"B": 120, "T": 120, "neutrophil": 120, "monocyte_macrophage": 90, "NK": 60}
 SETTINGS = {
     "accelerator": "cpu",
+    "devices": 1,
     "n_hidden": 32,
     "n_layers": 1,
     "epochs": 20,

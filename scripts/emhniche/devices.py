@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
+from torch.multiprocessing.spawn import ProcessRaisedException
 
 from emhniche.errors import InputError
 
@@ -65,7 +66,9 @@ class Place:
     precision
         ``full`` or ``bf16``.
     batch_size
-        Cells a step.
+        Cells a step, of each device.
+    devices
+        How many train together.
     load
         Follows how busy the device is.
     """
@@ -73,6 +76,7 @@ class Place:
     used: str
     precision: str
     batch_size: int
+    devices: int = 1
     load: Load = field(default_factory=Load, compare=False)
 
 
@@ -80,6 +84,7 @@ def train_on_device(
     train: Callable[[Place], np.ndarray],
     *,
     accelerator: str,
+    devices: int,
     precision: str,
     batch_size: int,
     max_batch_size: int,
@@ -95,6 +100,8 @@ def train_on_device(
         Trains from the beginning at a place and returns a latent space (cells x dimensions).
     accelerator
         ``auto`` (a GPU when there is one), ``gpu`` (any), ``cuda``, ``mps`` or ``cpu``.
+    devices
+        CUDA devices that train together; the CPU is always one.
     precision
         ``full``, ``bf16``, or ``auto``: ``bf16`` on a CUDA device that computes in it.
     batch_size
@@ -113,9 +120,10 @@ def train_on_device(
     latent : numpy.ndarray
         What `train` returned.
     device : dict
-        ``asked_for``; ``used``; ``name``; ``precision``; ``batch_size``; ``fell_back`` (why not the
-        GPU that was there, None where it did its work); ``peak_memory_mb`` of the device and its
-        mean ``utilisation_percent`` at the ends of epochs (None where nothing tells).
+        ``asked_for``; ``used``; ``devices``; ``name``; ``precision``; ``batch_size``; ``fell_back``
+        (why not the GPU that was there, None where it did its work); ``peak_memory_mb`` of the
+        device and its mean ``utilisation_percent`` at the ends of epochs (None where nothing tells,
+        and of several devices, each of which has a process of its own).
 
     Raises
     ------
@@ -123,9 +131,12 @@ def train_on_device(
         When a device is asked for that is not there, or it fails and the CPU may not take over.
     """
     used = pick_accelerator(accelerator)
+    _require_devices(devices)
     failure = None
     if used != "cpu":
-        for place in _places(used, precision, batch_size, max_batch_size, cell_visits, n_genes):
+        sizes = {"batch_size": batch_size, "most": max_batch_size}
+        sizes |= {"cell_visits": cell_visits // devices, "n_genes": n_genes}
+        for place in _places(used, devices, precision, **sizes):
             try:
                 _forget_peak(used)
                 return train(place), _described(accelerator, place, None)
@@ -146,15 +157,31 @@ def train_on_device(
     return train(place), _described(accelerator, place, failure)
 
 
+def _require_devices(devices: int) -> None:
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if 1 < devices > there:
+        raise InputError(
+            f"config: integrate.scvi.devices: {devices} CUDA devices are asked for and this "
+            f"machine shows {there}; use at most that, or 1"
+        )
+
+
 def _places(
-    used: str, precision: str, batch_size: int, most: int, cell_visits: int, n_genes: int
+    used: str,
+    devices: int,
+    precision: str,
+    *,
+    batch_size: int,
+    most: int,
+    cell_visits: int,
+    n_genes: int,
 ) -> Iterator[Place]:
     """Yield what to try on a GPU: half as many cells a step each time, down to `batch_size`."""
     if precision == "auto":
         precision = "bf16" if used == "cuda" and _computes_bf16() else "full"
     size = batch_size_for(free_memory(used), batch_size, most, cell_visits, n_genes)
     while True:
-        yield Place(used, precision, size)
+        yield Place(used, precision, size, devices)
         if size == batch_size:
             return
         size = max(batch_size, size // 2)
@@ -214,7 +241,8 @@ def device_failure(error: BaseException) -> str | None:
     if isinstance(error, InputError) or not (known or DEVICE_ERROR.search(str(error))):
         return None
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200]
+    # of a device's own process comes its traceback, which ends with what it said
+    return lines[-1 if isinstance(error, ProcessRaisedException) else 0][:200]
 
 
 def _out_of_memory(failure: str) -> bool:
@@ -254,15 +282,17 @@ def pick_accelerator(wanted: str) -> str:
 
 def _described(wanted: str, place: Place, failure: str | None) -> dict[str, object]:
     on_cuda = place.used == "cuda"
+    alone = on_cuda and place.devices == 1
     busy = place.load.percent
     return {
         "asked_for": wanted,
         "used": place.used,
+        "devices": place.devices,
         "name": torch.cuda.get_device_name(0) if on_cuda else None,
         "precision": place.precision,
         "batch_size": place.batch_size,
         "fell_back": failure,
-        "peak_memory_mb": round(torch.cuda.max_memory_allocated() / 2**20, 1) if on_cuda else None,
+        "peak_memory_mb": round(torch.cuda.max_memory_allocated() / 2**20, 1) if alone else None,
         "utilisation_percent": round(float(np.mean(busy)), 1) if busy else None,
     }
 

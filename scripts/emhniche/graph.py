@@ -69,9 +69,7 @@ class Neighbors:
         return Neighbors(np.maximum(rows, 0), np.where(rows < 0, np.inf, distances))
 
 
-def find_neighbors(
-    points: np.ndarray, n_neighbors: int, *, accelerator: str = "cpu"
-) -> Neighbors:
+def find_neighbors(points: np.ndarray, n_neighbors: int, *, accelerator: str = "cpu") -> Neighbors:
     """Find the nearest other cells of each cell.
 
     Parameters

@@ -155,7 +155,6 @@ def train_scvi(
     from emhniche.devices import Place, train_on_device
     from emhniche.sparse_likelihood import SCVI
     from emhniche.training import (
-        History,
         OneCyclePlan,
         count_epochs,
         run_settings,
@@ -171,12 +170,12 @@ def train_scvi(
     def train(place: Place, rate: float) -> np.ndarray:
         scvi.settings.seed = seed
         size = {"n_hidden": n_hidden, "n_latent": n_latent, "n_layers": n_layers}
-        model, history = SCVI(genes, gene_likelihood="nb", **size), History(passes)
+        model = SCVI(genes, gene_likelihood="nb", **size)
         model._training_plan_cls = OneCyclePlan
-        plan = {"lr": rate, "n_epochs_kl_warmup": round(kl_ramp * passes)}
+        plan = {"lr": rate, "n_epochs_kl_warmup": round(kl_ramp * passes), "epochs": passes}
         settings = run_settings(passes, place, genes.n_obs)
-        model.train(callbacks=[history, place.load], plan_kwargs=plan, **settings)
-        trained.update(model=model, history=history)
+        model.train(callbacks=[place.load], plan_kwargs=plan, **settings)
+        trained.update(model=model, history=model.trainer.lightning_module.history())
         return model.get_latent_representation()
 
     latent, used = train_on_device(
@@ -187,7 +186,7 @@ def train_scvi(
     )
     return Integration(
         latent=latent_table(latent, genes.obs_names),
-        history=trained["history"].table(),
+        history=trained["history"],
         model=trained["model"],
         device=used,
     )

@@ -2,13 +2,14 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from scvi.train import TrainingPlan
+from torch.multiprocessing.spawn import ProcessRaisedException
 
 from emhniche.devices import TRAINING_PRECISION, Place
 from emhniche.errors import InputError
@@ -24,6 +25,9 @@ MIN_CELLS = 50
 
 MAX_EPOCHS = 400
 """Passes over the cells that no run exceeds: scvi-tools' own default for small data."""
+
+PARTS = ("train", "validation")
+"""Cells that a loss is of: those to train on, and those held out."""
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +53,7 @@ def count_epochs(n_cells: int, *, epochs: int, min_cell_visits: int) -> int:
     return max(epochs, min(MAX_EPOCHS, math.ceil(min_cell_visits / n_cells)))
 
 
-def fitting_batch(n_cells: int, batch_size: int) -> int:
+def fitting_batch(n_cells: int, batch_size: int, devices: int = 1) -> int:
     """Lower the batch size until the last batch of a pass holds more than one cell.
 
     Batch normalisation cannot take one cell.
@@ -59,7 +63,9 @@ def fitting_batch(n_cells: int, batch_size: int) -> int:
     n_cells
         Cells of the run; :data:`TRAIN_SHARE` of them are trained on.
     batch_size
-        Cells a step, as wanted.
+        Cells a step of each device, as wanted.
+    devices
+        Devices that share the cells.
 
     Returns
     -------
@@ -76,7 +82,7 @@ def fitting_batch(n_cells: int, batch_size: int) -> int:
             f"config: integrate.methods: scvi needs {MIN_CELLS} cells and {n_cells} are kept; "
             "use methods: [pca] and primary: pca"
         )
-    n_train = math.ceil(TRAIN_SHARE * n_cells)
+    n_train = math.ceil(TRAIN_SHARE * n_cells) // devices
     while n_train % batch_size == 1:
         batch_size -= 1
     return batch_size
@@ -94,16 +100,26 @@ def run_settings(passes: int, place: Place, n_cells: int) -> dict[str, object]:
     n_cells
         Cells of the run.
     """
-    return {
+    settings = {
         "max_epochs": passes,
         "accelerator": place.used,
-        "devices": 1,
+        "devices": place.devices,
         "precision": TRAINING_PRECISION[place.precision],
-        "batch_size": fitting_batch(n_cells, place.batch_size),
+        "batch_size": fitting_batch(n_cells, place.batch_size, place.devices),
         "train_size": TRAIN_SHARE,
         "check_val_every_n_epoch": 1,
         "enable_progress_bar": False,
     }
+    if place.devices > 1:
+        # a process a device, started from here: on Slurm, too, where Lightning would want tasks.
+        # scvi-tools' own logger would write into the working directory
+        settings |= {
+            "strategy": "ddp_spawn_find_unused_parameters_true",
+            "plugins": [LightningEnvironment()],
+            "logger": False,
+            "datasplitter_kwargs": {"drop_dataset_tail": True, "drop_last": False},
+        }
+    return settings
 
 
 def train_until_finite(train: Callable[[float], np.ndarray], *, peak_rate: float) -> np.ndarray:
@@ -130,7 +146,7 @@ def train_until_finite(train: Callable[[float], np.ndarray], *, peak_rate: float
     for rate in (peak_rate, peak_rate / 2, peak_rate / 4):
         try:
             space = train(rate)
-        except ValueError as error:
+        except (ValueError, ProcessRaisedException) as error:
             # what torch says of a distribution whose parameter is not a number
             if "invalid values" not in str(error):
                 raise
@@ -149,13 +165,22 @@ class OneCyclePlan(TrainingPlan):
 
     The rate starts at a tenth of ``lr``, peaks at ``lr`` after :data:`WARM_UP` of the steps and
     ends at a thousandth of it (Smith & Topin 2018, arXiv 1708.07120). Losses are summed here and
-    read once an epoch by :class:`History`: logging each of them at each step, as scvi-tools does,
-    takes a fifth of the time.
+    read once an epoch: logging each of them at each step, as scvi-tools does, takes a fifth of the
+    time.
+
+    Attributes
+    ----------
+    sums
+        Epochs x parts (:data:`PARTS`) x 3: reconstruction loss, local KL term and number of cells
+        of each finished epoch. A buffer, so that it comes back from the process of a device.
+    seen
+        The same of this device in this epoch.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args, epochs: int, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self.sums: dict[str, torch.Tensor] = {}
+        self.register_buffer("sums", torch.zeros(epochs, len(PARTS), 3))
+        self.seen: dict[str, torch.Tensor] = {}
 
     def configure_optimizers(self) -> dict:
         """Build the optimiser and its schedule over all steps of the training."""
@@ -190,41 +215,40 @@ class OneCyclePlan(TrainingPlan):
         _, _, loss = self.forward(batch, loss_kwargs=self.loss_kwargs)
         cells = torch.as_tensor(float(loss.n_obs_minibatch), device=loss.loss.device)
         parts = [loss.reconstruction_loss_sum, loss.kl_local_sum, cells]
-        self.sums[part] = self.sums.get(part, 0) + torch.stack([one.detach() for one in parts])
+        self.seen[part] = self.seen.get(part, 0) + torch.stack([one.detach() for one in parts])
         return loss.loss
 
+    def on_train_epoch_end(self) -> None:
+        """Add up what the devices saw, and write a line to the log."""
+        super().on_train_epoch_end()
+        epoch = self.current_epoch
+        for part, sums in self.seen.items():
+            every = self.trainer.strategy.reduce(sums, reduce_op="sum")
+            self.sums[epoch, PARTS.index(part)] = every
+        self.seen.clear()
+        if self.trainer.is_global_zero:
+            elbo = self.history()["elbo_train"][epoch]
+            logger.info("epoch %d of %d, elbo %.1f", epoch + 1, len(self.sums), elbo)
 
-class History(Callback):
-    """Keep the losses of each epoch, and write a line an epoch to the log.
+    def history(self) -> pd.DataFrame:
+        """Return a row an epoch.
 
-    Attributes
-    ----------
-    rows
-        One a finished epoch: ``epoch`` from 1, and of the cells to train on and the held-out ones
-        the evidence bound, the reconstruction loss and the local KL term, means over cells.
-    """
-
-    def __init__(self, epochs: int) -> None:
-        self.epochs = epochs
-        self.rows: list[dict[str, float]] = []
-
-    def on_train_epoch_end(self, trainer, plan: OneCyclePlan) -> None:
-        """Take the sums of the epoch over from the plan."""
-        row: dict[str, float] = {"epoch": trainer.current_epoch + 1}
-        means = {part: sums[:2] / sums[2] for part, sums in plan.sums.items()}
-        for name, value in _LOSSES.items():
-            row |= {f"{name}_{part}": float(value(mean)) for part, mean in means.items()}
-        plan.sums.clear()
-        self.rows.append(row)
-        logger.info("epoch %d of %d, elbo %.1f", row["epoch"], self.epochs, row["elbo_train"])
-
-    def table(self) -> pd.DataFrame:
-        """Return the rows as a table."""
-        return pd.DataFrame(self.rows)
-
-
-_LOSSES: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "elbo": lambda mean: mean.sum(),
-    "reconstruction_loss": lambda mean: mean[0],
-    "kl_local": lambda mean: mean[1],
-}
+        Returns
+        -------
+        pandas.DataFrame
+            ``epoch`` from 1, and of the cells to train on and the held-out ones the evidence bound,
+            the reconstruction loss and the local KL term, means over cells.
+        """
+        sums = self.sums.double().cpu().numpy()
+        table = pd.DataFrame({"epoch": np.arange(1, len(sums) + 1)})
+        for number, part in enumerate(PARTS):
+            loss, kl, cells = sums[:, number].T
+            for name, total in (
+                ("elbo", loss + kl),
+                ("reconstruction_loss", loss),
+                ("kl_local", kl),
+            ):
+                table[f"{name}_{part}"] = np.divide(
+                    total, cells, out=np.full(len(sums), np.nan), where=cells > 0
+                )
+        return table

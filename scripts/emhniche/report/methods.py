@@ -340,7 +340,9 @@ def _device_text(device: Mapping) -> str:
     if device.get("used", "cpu") == "cpu":
         return ""
     bits = ", in 16 and 32 bits" if device.get("precision") == "bf16" else ""
-    return f" It was trained on a GPU ({device.get('name') or device['used']}{bits})."
+    many = device.get("devices", 1)
+    what = "a GPU" if many == 1 else f"{many} GPUs"
+    return f" It was trained on {what} ({device.get('name') or device['used']}{bits})."
 
 
 _LATENT_SOURCES = {
