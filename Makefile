@@ -2,6 +2,8 @@
 CORES ?= all
 # A file of tests is one worker's; the files that take longest begin (tests/conftest.py).
 IN_PARALLEL = --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Its numbers by one thread, as in a rule: threads of two workers wait for each other, ten times as long.
+ONE_THREAD = OMP_NUM_THREADS=1
 # Memory that the jobs of a run may ask for together.
 MEM_MB ?= 4000
 DEMO = config/config.yaml
@@ -40,7 +42,7 @@ map: $(READY) ## place a sample of your own (QUERY, a file of counts; NAME, its 
 	$(BIN)/python scripts/map_query.py $(CONFIG) "$(QUERY)" --name "$(NAME)"
 
 test: $(READY) ## run all tests
-	$(BIN)/pytest $(IN_PARALLEL) $(PYTEST_ARGS)
+	$(ONE_THREAD) $(BIN)/pytest $(IN_PARALLEL) $(PYTEST_ARGS)
 
 lint: $(READY) ## check code, format and rules
 	$(BIN)/ruff check

@@ -1,4 +1,4 @@
-"""Every page of the demo run, in a browser that is cut off from every network.
+"""The demo run: every planted truth is recovered, and every page opens without a network.
 
 The run is brought up to date where `make demo` puts it; after `make demo` that takes seconds.
 """
@@ -11,6 +11,7 @@ import yaml
 
 import browser
 from browser import WIDTHS, opened
+from emhniche import io
 from emhniche.report.tables import contrast_titles, read_run
 from emhniche.settings import load_run
 from stated import Tables, glance, sentences
@@ -50,6 +51,14 @@ def pages(demo: Path) -> list[Path]:
 def chromium():
     with browser.started() as one:
         yield one
+
+
+def test_every_planted_truth_is_recovered(demo):
+    verdicts = io.read_table(demo / "simulate" / "recovered.tsv")
+    asked = verdicts[verdicts["verdict"] != "not asked"]
+    assert len(asked) >= 20
+    wrong = asked[asked["verdict"] != "right"]
+    assert wrong.empty, "\n" + wrong[["truth", "expected", "found", "verdict"]].to_string()
 
 
 def test_every_page_opens_offline_fits_and_can_be_read_by_all(chromium, pages):

@@ -85,7 +85,9 @@ def test_a_gpu_s_search_ends_in_the_same_neighbours_at_any_number_of_cells(point
 
 def test_a_gpu_that_is_missing_or_fails_ends_in_one_line(points, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match=r"cluster\.accelerator: cuda is asked for and this machine"):
+    with pytest.raises(
+        InputError, match=r"cluster\.accelerator: cuda is asked for and this machine"
+    ):
         find_neighbors(points, 10, accelerator="cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
 

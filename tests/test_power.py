@@ -1,6 +1,6 @@
 """Figures of a trial are those of known tables; trials repeat, resume and plant what they say."""
 
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -475,11 +475,14 @@ def test_the_digest_follows_settings_but_not_the_seed(tiny):
     ],
     ids=" ".join,
 )
-def test_a_wrong_argument_ends_in_one_line(given, message, tmp_path):
-    command = [sys.executable, "scripts/power.py", "--out", str(tmp_path / "t.tsv"), *given]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode != 0
-    assert done.stderr.startswith("error: ")
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert done.stdout == ""
+def test_a_wrong_argument_ends_in_one_line(given, message, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["power.py", "--out", str(tmp_path / "t.tsv"), *given])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path("scripts/power.py", run_name="__main__")
+    said = capfd.readouterr()
+    assert ended.value.code not in (0, None)
+    assert said.err.startswith("error: ")
+    assert message in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
