@@ -16,6 +16,8 @@ def planted():
     cells = library(MIX)
     cells.obs["dataset"] = "d"
     cells.obs["tissue"] = "spleen"
+    cells.obs["sample"] = np.resize(["s0", "s1", "s2", "s3"], cells.n_obs)
+    cells.obs["donor"], cells.obs["donor_known"] = "d" + cells.obs["sample"].str[1:], True
     cells.varm["measured"] = pd.DataFrame({"d": True}, index=cells.var_names)
     codes = pd.Series(pd.factorize(cells.obs["truth"])[0].astype(str), index=cells.obs_names)
     return cells, codes, annotate_clusters(cells, codes, lineage_table(), **SETTINGS)
@@ -46,13 +48,17 @@ def test_confidence_falls_where_the_cluster_is_not_found_again(planted):
     assert (parts["marker"] == parts["cluster"].map(first)).all()
 
 
-def test_top_markers_are_planted_markers_and_carry_no_p_value(planted):
+def test_top_markers_are_planted_markers_and_donors_agree(planted):
     _, _, (_, _, markers) = planted
     first = markers.groupby("cluster").head(5)
     sets = lineage_table().query("lineage == cell_type and polarity == 'positive'")
     for lineage, group in first.groupby("lineage"):
         assert set(group["gene"]) <= set(sets.loc[sets["lineage"] == lineage, "genes"].iloc[0])
-    assert not {"p", "q", "pvals"} & set(markers.columns)
+    assert (first["auroc"] > 0.55).all()
+    assert (first["donors"] == 4).all() and (first["donors_higher"] == 4).all()
+    tested = first[first["status"] == "tested"]
+    assert len(tested) > 0.8 * len(first) and (tested["q"] < 0.05).mean() > 0.9
+    assert (tested["q"] >= tested["p"]).all()
 
 
 def test_a_mixture_of_everything_stays_unresolved(planted):
