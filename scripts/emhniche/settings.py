@@ -226,7 +226,14 @@ def _check_label_samples(settings: dict[str, Any], samples: pd.DataFrame, source
             f"{source}: integrate.methods: scanvi learns from labels, and no sample has any; name "
             "their column in `labels` of the sheet, or leave scanvi out"
         )
-    for name in settings["annotate"]["label_samples"]:
+    lent = settings["annotate"]["label_samples"]
+    if lent and settings["integrate"]["primary"] == "scanvi":
+        raise InputError(
+            f"{source}: annotate.label_samples: integrate.primary is scanvi, so space, clusters and "
+            "names have learnt from the labels that they are to be compared with; make scvi "
+            "primary, or name no sample"
+        )
+    for name in lent:
         where = f"{source}: annotate.label_samples: '{name}'"
         if name not in samples.index:
             raise InputError(f"{where} is no sample; {nearest(name, samples.index)}")
