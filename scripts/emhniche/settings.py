@@ -229,8 +229,8 @@ def _check_label_samples(settings: dict[str, Any], samples: pd.DataFrame, source
     lent = settings["annotate"]["label_samples"]
     if lent and settings["integrate"]["primary"] == "scanvi":
         raise InputError(
-            f"{source}: annotate.label_samples: integrate.primary is scanvi, so space, clusters and "
-            "names have learnt from the labels that they are to be compared with; make scvi "
+            f"{source}: annotate.label_samples: integrate.primary is scanvi, so space, clusters "
+            "and names have learnt from the labels that they are to be compared with; make scvi "
             "primary, or name no sample"
         )
     for name in lent:
