@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 from emhniche.annotate import annotate_clusters
 from emhniche.lineage import UNRESOLVED
@@ -146,3 +147,25 @@ def test_a_platform_is_no_marker(planted):
     two.varm["measured"] = pd.DataFrame({"one": True, "other": True}, index=two.var_names)
     _, _, markers = annotate_clusters(two, codes, lineage_table(), **SETTINGS)
     assert not markers.groupby("cluster").head(5)["gene"].str.startswith("Rps").any()
+
+
+@pytest.mark.parametrize(
+    ("set_name", "tissue"),
+    [("follicular_B", "spleen"), ("follicular_B", "bone marrow"), ("B_progenitor", "bone marrow")],
+)
+def test_b_cells_that_recirculate_have_one_name_in_spleen_and_marrow(planted, set_name, tissue):
+    cells, codes, _ = planted
+    sets = lineage_table().query("cell_type == @set_name and polarity == 'positive'")
+    own = cells.copy()
+    names = own.var_names.append(pd.Index(sorted(set(sets["genes"].iloc[0]) - set(own.var_names))))
+    counts = pd.DataFrame(own.X.toarray(), own.obs_names, own.var_names)
+    counts = counts.reindex(columns=names, fill_value=0.0)
+    other = lineage_table().query("lineage == 'B' and cell_type != 'B' and polarity == 'positive'")
+    inside = (own.obs["truth"] == "B").to_numpy()
+    counts.loc[inside, [g for g in names if g in set(other["genes"].explode())]] = 0.0
+    counts.loc[inside, list(sets["genes"].iloc[0])] = 30.0
+    own = type(cells)(sparse.csr_matrix(counts.to_numpy()), own.obs, pd.DataFrame(index=names))
+    own.obs["tissue"] = tissue
+    own.varm["measured"] = pd.DataFrame({"d": True}, index=names)
+    annotation, _, _ = annotate_clusters(own, codes, lineage_table(), **SETTINGS)
+    assert set(annotation["cell_type"][inside]) == {set_name}
