@@ -118,6 +118,9 @@ def load_run(config: dict[str, Any], root: str | Path, source: str = "config") -
         settings[key] = _find(settings[key], root, f"{source}: {key}")
     for key, path in settings["resources"].items():
         settings["resources"][key] = _find(path, root, f"{source}: resources.{key}")
+    asked = settings["annotate"].get("celltypist", {})
+    if asked:
+        asked["model"] = _find(asked["model"], root, f"{source}: annotate.celltypist.model")
     registry = read_registry(settings["registry"], schemas["datasets"])
     study, truths = _study(settings, root, schemas) if given == "simulate" else (None, ())
     if study:
