@@ -4,7 +4,8 @@ from emhniche.logs import job_log
 
 with job_log(snakemake.log[0]):
     from emhniche import io
-    from emhniche.celltypist import ask_model, read_model
+    from emhniche.celltypist import ask_model
+    from emhniche.celltypist_model import read_model
 
     opinion, table = ask_model(
         io.read_h5ad(snakemake.input.cells),

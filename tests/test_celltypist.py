@@ -13,7 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 
-from emhniche.celltypist import UNKNOWN, ask_model, read_model
+from emhniche.celltypist import UNKNOWN, ask_model
+from emhniche.celltypist_model import read_model
 from emhniche.errors import InputError
 from own_project import load, refusal
 from planted import library
@@ -154,12 +155,14 @@ def test_another_file_than_the_one_meant_is_refused(model):
         read_model(model[0], "0" * 64)
 
 
-def test_the_settings_want_a_file_and_its_checksum(project, tmp_path):
+def test_the_settings_want_a_file_and_its_checksum(project, model):
     assert "celltypist" not in load().config["annotate"]
     given = {"model": "model.pkl", "sha256": "0" * 64}
     message = refusal(annotate={"celltypist": given})
     assert "annotate.celltypist.model: 'model.pkl' does not exist" in message
-    Path("model.pkl").touch()
+    Path("model.pkl").write_bytes(model[0].read_bytes())
+    assert "its sha256 is" in refusal(annotate={"celltypist": given})
+    given["sha256"] = model[1]
     assert load(annotate={"celltypist": given}).config["annotate"]["celltypist"] == given
     assert "sha256" in refusal(annotate={"celltypist": {"model": "model.pkl"}})
     assert "annotate.celltypist" in refusal(annotate=yaml.safe_load("{celltypist: }"))

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from emhniche.celltypist_model import read_model
 from emhniche.errors import InputError
 from emhniche.known_answer_rows import load_checks
 from emhniche.planting import check_places, check_plants
@@ -121,6 +122,7 @@ def load_run(config: dict[str, Any], root: str | Path, source: str = "config") -
     asked = settings["annotate"].get("celltypist", {})
     if asked:
         asked["model"] = _find(asked["model"], root, f"{source}: annotate.celltypist.model")
+        read_model(asked["model"], asked["sha256"])
     registry = read_registry(settings["registry"], schemas["datasets"])
     study, truths = _study(settings, root, schemas) if given == "simulate" else (None, ())
     if study:
