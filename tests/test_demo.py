@@ -10,14 +10,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from sklearn.metrics import adjusted_rand_score
 
 from emhniche import io
 from emhniche.judging import judge
 from emhniche.planting import check_plants
 from emhniche.settings import Run, load_run
 from emhniche.simulate import load_cell_model, simulate
-from emhniche.trial import CELLS, run_stages
+from emhniche.trial import run_stages
 from emhniche.truths import Truth
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,9 +52,6 @@ def test_every_planted_truth_of_the_demo_is_recovered(tmp_path, monkeypatch):
     asked = verdicts[verdicts["verdict"] != "not asked"]
     assert len(asked) >= 20
     assert asked["verdict"].eq("right").all(), listed(asked[asked["verdict"] != "right"])
-    truth = io.read_table(tmp_path / CELLS).set_index(io.CELL_ID)["cell_type"].astype(str)
-    named = io.read_table(tmp_path / "annotate/annotation.parquet").set_index(io.CELL_ID)
-    assert adjusted_rand_score(truth.loc[named.index], named["cell_type"].astype(str)) >= 0.85
 
 
 @pytest.fixture(scope="module")
