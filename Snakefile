@@ -41,4 +41,5 @@ rule all:
             "<results>/cluster/zoom/{lineage}/markers.tsv", lineage=run.config["cluster"]["zoom"]
         ),
         ["<results>/annotate/transferred.tsv"] if run.config["annotate"]["label_samples"] else [],
+        ["<results>/annotate/celltypist.tsv"] if "celltypist" in run.config["annotate"] else [],
         expand("<results>/samples/{sample}/qc.html", sample=run.samples.index),

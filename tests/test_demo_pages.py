@@ -6,8 +6,10 @@ The run is brought up to date where `make demo` puts it; after `make demo` that 
 import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
+from sklearn.metrics import adjusted_rand_score
 
 import browser
 from browser import WIDTHS, opened
@@ -115,3 +117,12 @@ def test_index_states_the_numbers_of_the_demos_tables(demo, monkeypatch):
     wrong = [one for sentence in said for one in numbers_off_by_one(sentence)]
     assert len(wrong) > 150
     assert [one for one in wrong if not untraced(tables, [one])] == []
+
+
+def test_cells_are_named_as_they_were_simulated(demo):
+    truth = pd.read_parquet(demo / "simulate/cells.parquet").set_index("cell_id")["cell_type"]
+    named = pd.read_parquet(demo / "annotate/annotation.parquet").set_index("cell_id")["cell_type"]
+    clusters = pd.read_parquet(demo / "cluster/clusters.parquet").set_index("cell_id")["cluster"]
+    for names in (named, clusters):
+        alike = adjusted_rand_score(truth.loc[names.index].astype(str), names.astype(str))
+        assert alike >= 0.85

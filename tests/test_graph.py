@@ -7,6 +7,7 @@ from umap.umap_ import fuzzy_simplicial_set
 from emhniche import gpu_neighbors, graph
 from emhniche.errors import InputError
 from emhniche.graph import find_neighbors, join, neighbor_graph
+from emhniche.partitions import SHARE, candidates
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +45,15 @@ def test_many_duplicates_get_other_cells_and_finite_weights(points):
     assert np.isfinite(neighbor_graph(np.zeros((30, 2)), n_neighbors=5).data).all()
 
 
-def test_a_subsample_finds_its_neighbours_among_the_candidates(points):
-    keep = np.sort(np.random.default_rng(1).choice(400, 320, replace=False))
-    found = find_neighbors(points, 25).within(keep, 14)
-    direct = find_neighbors(points[keep], 14)
-    there = np.isfinite(found.distances)
-    assert there.mean() > 0.99
-    assert (found.rows[there] == direct.rows[there]).all()
+@pytest.mark.parametrize("n_neighbors", [15, 30, 60])
+def test_the_graph_of_a_subsample_is_that_of_its_cells_alone(points, n_neighbors):
+    joined = n_neighbors - 1
+    found = find_neighbors(points, candidates(joined))
+    for seed in range(5):
+        size = round(SHARE * len(points))
+        keep = np.sort(np.random.default_rng(seed).choice(len(points), size, replace=False))
+        alone = neighbor_graph(points[keep], n_neighbors=n_neighbors)
+        assert (join(found.within(keep, joined)) != alone).nnz == 0
 
 
 def test_the_index_finds_nearly_all_neighbours_and_repeats(points, monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 from emhniche.errors import InputError
 from emhniche.label_transfer import UNKNOWN, transfer_labels
 from emhniche.transfer import learn, transfer
-from own_project import refusal
+from own_project import edit, load, refusal
 
 CENTRES = {"T cell": 0.0, "B cell": 20.0, "Granulocyte": 40.0, "nowhere": 80.0}
 LINEAGES = {"T cell": "T", "B cell": "B", "Granulocyte": "neutrophil", "nowhere": "stroma"}
@@ -90,3 +90,11 @@ def test_a_wrong_sample_ends_the_run_before_it_starts(project):
     assert "annotate.label_samples: 's9' is no sample; use one of: s1," in message
     message = refusal(annotate={"label_samples": ["s1"]})
     assert "annotate.label_samples: 's1' has no labels" in message
+
+
+def test_labels_are_not_compared_with_names_that_learnt_from_them(project):
+    edit("samples.tsv", "\tsex\n", "\tlabels\n")
+    assert load(annotate={"label_samples": ["s1"]}).config["annotate"]["label_samples"] == ["s1"]
+    settings = {"methods": ["scvi", "scanvi"], "primary": "scanvi"}
+    message = refusal(integrate=settings, annotate={"label_samples": ["s1"]})
+    assert "annotate.label_samples: integrate.primary is scanvi" in message

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -6,6 +7,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from emhniche.errors import InputError
 from emhniche.integrate import integrate
@@ -125,6 +127,61 @@ def test_a_query_that_cannot_be_placed_ends_in_one_line(finished, query, spoil, 
 def test_a_run_without_a_model_is_refused(tmp_path, query):
     with pytest.raises(InputError, match="no model; mapping needs"):
         map_cells(tmp_path, query, name="query")
+
+
+def spoiled(finished, folder: Path, spoil) -> Path:
+    """Return a copy of the run in which one of its files is another."""
+    shutil.copytree(finished[0], folder / "run")
+    spoil(folder / "run")
+    return folder / "run"
+
+
+def fewer_cells(run: Path) -> None:
+    cells = ad.read_h5ad(run / "cells.h5ad")
+    write_h5ad(cells[10:].copy(), run / "cells.h5ad")
+
+
+def other_cells(run: Path) -> None:
+    path = run / "annotate/annotation.parquet"
+    names = pd.read_parquet(path)
+    write_table(names.assign(cell_id="x" + names["cell_id"]), path)
+
+
+def fewer_genes(run: Path) -> None:
+    cells = ad.read_h5ad(run / "cells.h5ad")
+    cells.var.iloc[:5, cells.var.columns.get_loc("highly_variable")] = False
+    write_h5ad(cells, run / "cells.h5ad")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (fewer_cells, "latent.parquet: 1530 cells"),
+        (other_cells, "annotation.parquet: 1530 cells"),
+        (fewer_genes, "model: a model of "),
+    ],
+)
+def test_results_that_do_not_belong_together_end_in_one_line(
+    finished, query, tmp_path, spoil, named
+):
+    with pytest.raises(InputError) as error:
+        map_cells(spoiled(finished, tmp_path, spoil), query, name="query")
+    assert named in str(error.value)
+    assert "run the pipeline again" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_model_that_the_settings_no_longer_ask_for_is_refused(finished, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("config", "resources"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/demo").symlink_to(finished[0])
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config["integrate"] = {"methods": ["pca"], "primary": "pca"}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(InputError, match=r"mine\.yaml: integrate\.methods: scvi is not among"):
+        map_file("mine.yaml", "x.h5", name="mine", root=ROOT)
 
 
 def test_limits_let_most_of_the_reference_pass_and_stop_what_is_far():

@@ -120,7 +120,7 @@ def test_the_finished_demo_stayed_below_what_its_jobs_asked_for():
         pytest.skip("no finished demo here: make demo")
     said = snakemake(ROOT, "-n", "-F", "--cores", "1", config="config/config.yaml")
     jobs = planned_jobs(said.stdout + said.stderr)
-    unasked = {"fetch", "ambient", "cluster_zoom", "annotate_transfer"}
+    unasked = {"fetch", "ambient", "cluster_zoom", "annotate_transfer", "annotate_celltypist"}
     assert set(jobs["rule"]) >= set(RULES) - unasked
     jobs["used"] = [_peak(ROOT / path) for path in jobs["benchmark"]]
     # what ingest reads is gone by now, and so unknown

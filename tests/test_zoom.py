@@ -20,6 +20,8 @@ def run():
     """Return a run in whose space two myeloid kinds lie close together, far from B cells."""
     cells = library({"neutrophil": 120, "monocyte_macrophage": 90, "B": 150})
     cells.obs["dataset"] = "d"
+    cells.obs["sample"] = np.resize(["s0", "s1", "s2"], cells.n_obs)
+    cells.obs["donor"], cells.obs["donor_known"] = cells.obs["sample"], True
     cells.varm["measured"] = pd.DataFrame({"d": True}, index=cells.var_names)
     truth = cells.obs["truth"].astype(str).to_numpy()
     middle = {"neutrophil": 0.0, "monocyte_macrophage": 6.0, "B": 60.0}
@@ -39,6 +41,7 @@ def test_the_parts_of_a_lineage_come_back_with_their_markers(run):
     assert set(truth) == {"neutrophil", "monocyte_macrophage"}
     assert adjusted_rand_score(truth, found.clusters["cluster"]) > 0.95
     top = markers[markers["lineage"] == "neutrophil"]["gene"].head(5)
+    assert (markers["donors"] == 3).all() and (markers["status"] == "tested").any()
     inside = (cells.obs["truth"] == "neutrophil").to_numpy()
     others = (cells.obs["truth"] == "monocyte_macrophage").to_numpy()
     rates = cells[:, top.to_numpy()].X.toarray() / np.asarray(cells.X.sum(axis=1))

@@ -16,6 +16,7 @@ from scipy import sparse
 
 from emhniche.io import CELL_ID
 from emhniche.lineage import UNRESOLVED, group_rates, marker_sets, name_groups
+from emhniche.marker_evidence import compare_donors, rank_areas
 
 N_MARKERS = 25
 """Marker genes listed a cluster."""
@@ -48,7 +49,8 @@ def annotate_clusters(
     Parameters
     ----------
     cells
-        Cells x genes, raw counts; ``obs`` with ``dataset`` and ``tissue``.
+        Cells x genes, raw counts; ``obs`` with ``dataset``, ``tissue``, ``sample``, ``donor`` and
+        ``donor_known``.
     clusters
         Cluster of each cell, indexed by ``cell_id``.
     lineages
@@ -76,7 +78,8 @@ def annotate_clusters(
         is known in another run; empty without one).
     markers : pandas.DataFrame
         ``cluster``, ``lineage``, ``cell_type``, ``gene``, ``log2_fold_change``, ``pct_in``,
-        ``pct_out``, ``score``.
+        ``pct_out``, ``auroc``, ``score`` and what donors say
+        (:data:`emhniche.marker_evidence.TEST_COLUMNS`).
     """
     obs = pd.DataFrame(
         {
@@ -185,17 +188,18 @@ def _own_part(obs: pd.DataFrame, named: pd.DataFrame) -> pd.DataFrame:
 def cluster_markers(
     cells: ad.AnnData, groups: pd.Series, datasets: pd.Series, named: pd.DataFrame
 ) -> pd.DataFrame:
-    """List the genes that set each cluster apart, for display; no test over cells is made.
+    """List the genes that set each cluster apart, with what cells rank and what donors test.
 
     Cells of a cluster are compared with the other cells of the same dataset, so that a platform is
     no marker; datasets count by the cluster's cells in them. Genes are ranked by log2 fold change
     of the mean rate times the difference in detection, where both are positive, over the genes that
-    every dataset measured.
+    every dataset measured. Cells are no units, so none of these numbers has a p; donors are asked
+    within their libraries (:func:`emhniche.marker_evidence.compare_donors`).
 
     Parameters
     ----------
     cells
-        Cells x genes, raw counts.
+        Cells x genes, raw counts; ``obs`` with ``sample``, ``donor`` and ``donor_known``.
     groups, datasets
         Cluster and dataset of each cell.
     named
@@ -210,18 +214,19 @@ def cluster_markers(
     use = cells.varm["measured"].all(axis=1).to_numpy()
     counts = sparse.csr_matrix(cells.X)
     scale = sparse.diags(1e4 / np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1.0))
-    rates = (scale @ counts[:, use]).tocsr()
+    counts = counts[:, use].sorted_indices()
     order = named["cluster"].tolist()
     codes = pd.Categorical(groups, categories=order).codes
-    sums = {
-        name: np.zeros((len(order), rates.shape[1])) for name in ("change", "pct_in", "pct_out")
-    }
+    donors = compare_donors(counts, codes, cells.obs, order)
+    rates = (scale @ counts).tocsr()
+    del counts  # as large as the rates
+    sums: dict[str, np.ndarray | float] = dict.fromkeys(("change", "pct_in", "pct_out", "auroc"), 0)
     weight = np.zeros((len(order), 1))
     for rows in (np.flatnonzero(datasets == name) for name in datasets.unique()):
         sizes, values = _against_others(rates[rows], codes[rows], len(order))
         weight += sizes
         for name, value in values.items():
-            sums[name] += sizes * value
+            sums[name] = sums[name] + sizes * value
     means = {name: value / np.maximum(weight, 1.0) for name, value in sums.items()}
     gain = means["pct_in"] - means["pct_out"]
     score = means["change"].clip(min=0) * gain.clip(min=0)
@@ -233,7 +238,8 @@ def cluster_markers(
         table["log2_fold_change"] = means["change"][number, best]
         table["pct_in"] = 100 * means["pct_in"][number, best]
         table["pct_out"] = 100 * means["pct_out"][number, best]
-        rows.append(table.assign(score=score[number, best]))
+        table = table.assign(auroc=means["auroc"][number, best], score=score[number, best])
+        rows.append(table.join(donors[cluster].iloc[best].reset_index(drop=True)))
     markers = pd.concat(rows).merge(named[["cluster", "lineage", "cell_type"]], on="cluster")
     first = ["cluster", "lineage", "cell_type", "gene"]
     return markers[[*first, *markers.columns.difference(first, sort=False)]]
@@ -258,5 +264,6 @@ def _against_others(
         "change": np.log2((mean_in + 0.05) / (mean_out + 0.05)),
         "pct_in": seen / n_in,
         "pct_out": (seen.sum(axis=0) - seen) / n_out,
+        "auroc": np.nan_to_num(rank_areas(rates, codes, n_groups)),
     }
     return np.where(others > 0, sizes, 0), values

@@ -10,9 +10,9 @@ from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
 from emhniche.errors import InputError
-from emhniche.graph import MARGIN, find_neighbors
+from emhniche.graph import find_neighbors
 from emhniche.io import CELL_ID
-from emhniche.partitions import Cut, Cutter, choose, tree
+from emhniche.partitions import Cut, Cutter, candidates, choose, tree
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def cluster_cells(
         )
     tried = sorted(map(float, resolutions))
     joined = n_neighbors - 1
-    neighbors = find_neighbors(points, joined + MARGIN, accelerator=accelerator)
+    neighbors = find_neighbors(points, candidates(joined), accelerator=accelerator)
     logger.info("neighbours of %d cells found", len(points))
     cutter = Cutter(neighbors, n_neighbors=joined, n_subsamples=n_subsamples, seed=seed)
     cuts = [cutter.cut(one) for one in tried]

@@ -13,6 +13,9 @@ MIN_MARKER_CELLS = 5
 MIN_PAIRS = 3
 """Donors needed for a p-value on paired differences."""
 
+PRIOR_COUNTS = 2.0
+"""Counts added to the smaller of two pools, and as large a share to the other. Ours."""
+
 MARKER_LEVEL, MARKER_CHANGE, MAX_MARKERS = 0.05, 0.5, 10
 
 
@@ -99,7 +102,7 @@ def donor_markers(sums: DonorSums, group: int) -> dict:
     inside, cells = sums.counts[:, group], sums.cells[:, group]
     outside, others = sums.counts.sum(axis=1) - inside, sums.cells.sum(axis=1) - cells
     enough = np.minimum(cells, others) >= MIN_MARKER_CELLS
-    change = _log_share(inside[enough]) - _log_share(outside[enough])
+    change = paired_change(inside[enough], outside[enough])
     if len(change) < MIN_PAIRS:
         return {"markers": "", "markers_per_unit": "", "marker_units": len(change)}
     p = np.full(change.shape[1], np.nan)
@@ -116,6 +119,29 @@ def donor_markers(sums: DonorSums, group: int) -> dict:
     }
 
 
-def _log_share(sums: np.ndarray) -> np.ndarray:
-    """Return log2 counts per 10,000 of each row."""
-    return np.log2(1e4 * (sums + 0.5) / (sums.sum(axis=1, keepdims=True) + 1))
+def paired_change(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """Compare two pools of counts in each unit.
+
+    Both sides get the same rate on top, :data:`PRIOR_COUNTS` counts of the smaller side, so a gene
+    that is hardly seen there shows no change, however much deeper the other side is. The mean of a
+    logarithm lies below the logarithm of the mean, more so on the smaller side; what counting alone
+    makes of that (to first order, at equal rates) is taken off.
+
+    Parameters
+    ----------
+    inside, outside
+        Units x genes, summed raw counts.
+
+    Returns
+    -------
+    numpy.ndarray
+        Units x genes, log2 fold change of the shares of all counts.
+    """
+    totals = [np.maximum(side.sum(axis=1, keepdims=True), 1) for side in (inside, outside)]
+    prior = PRIOR_COUNTS / np.minimum(*totals)
+    rate = (inside + outside) / (totals[0] + totals[1])
+    logs = [
+        np.log2(side / total + prior) + rate / (total * (rate + prior) ** 2) / np.log(4)
+        for side, total in zip((inside, outside), totals, strict=True)
+    ]
+    return logs[0] - logs[1]

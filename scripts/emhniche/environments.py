@@ -20,8 +20,8 @@ _CONDA_NAMES = {"igraph": "python-igraph", "matplotlib": "matplotlib-base"}
 _TORCH = {"scvi-cpu": "pytorch-cpu", "scvi-gpu": "pytorch-gpu"}
 """Conda's name of torch, which says whether CUDA comes with it."""
 
-_ONLY_PYPI = ("cellbender", "pyucell")
-"""Packages that no conda channel has in this version."""
+_ONLY_PYPI = ("cellbender", "illico", "pyucell")
+"""Packages that no conda channel is known to have in this version."""
 
 
 def render(purpose: str, root: str | Path = ROOT) -> str:

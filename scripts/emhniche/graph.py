@@ -15,9 +15,6 @@ EXACT_LIMIT = 50_000
 """Up to so many cells neighbours are exact; above, an index finds the candidates (measured: the
 index is as quick from 25,000 cells, exact search takes 8 s of CPU time at 50,000)."""
 
-MARGIN = 11
-"""Candidates beyond the neighbours that are wanted: enough to leave out every fifth cell, too."""
-
 ROUNDING = 1e-9
 """Relative error of a squared distance that a matrix product may make, generously."""
 

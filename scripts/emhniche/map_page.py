@@ -8,7 +8,7 @@ from emhniche.command import read_config
 from emhniche.errors import InputError
 from emhniche.genes import read_aliases
 from emhniche.ingest import parse_files
-from emhniche.mapping import OUTSIDE, compositions, map_cells
+from emhniche.mapping import ANNOTATION, OUTSIDE, compositions, map_cells
 from emhniche.report import words
 from emhniche.report.render import render
 from emhniche.settings import load_run
@@ -43,14 +43,19 @@ def map_file(config: str, query: str, *, name: str, root: Path) -> Path:
     folder = Path("results") / run.name
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise InputError(f"--name: '{name}' cannot be used; use letters, digits, _ and -")
-    if not (folder / "annotate/annotation.parquet").is_file():
+    if not (folder / ANNOTATION).is_file():
         raise InputError(f"{folder}: no finished run; run `emhniche run {config}` first")
+    if "scvi" not in run.config["integrate"]["methods"]:
+        raise InputError(
+            f"{config}: integrate.methods: scvi is not among them, and mapping needs its model; "
+            f"add it and run `emhniche run {config}`"
+        )
     if not Path(query).is_file():
         raise InputError(f"{query}: no such file; give a file with raw counts of cells")
     aliases = read_aliases(run.config["resources"]["aliases"], run.species)
     cells = parse_files([query], file_format="auto", aliases=aliases, species=run.species)
     table, figures = map_cells(folder, cells, name=query)
-    annotation = io.read_table(folder / "annotate/annotation.parquet")
+    annotation = io.read_table(folder / ANNOTATION)
     types = compositions(table, annotation)
     target = folder / "map" / name
     io.write_table(table, target / "cells.parquet")

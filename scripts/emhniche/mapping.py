@@ -20,7 +20,8 @@ from emhniche.errors import InputError
 from emhniche.integrate import latent_table
 from emhniche.transfer import learn, transfer
 
-MODEL = "integration/scvi/model"
+MODEL, LATENT = "integration/scvi/model", "integration/scvi/latent.parquet"
+ANNOTATION = "annotate/annotation.parquet"
 
 MIN_GENES = 0.8
 """Share of the model's genes that a query must list."""
@@ -62,15 +63,10 @@ def map_cells(folder: Path, query: ad.AnnData, *, name: str) -> tuple[pd.DataFra
     Raises
     ------
     InputError
-        When the run holds no model, or the query too few of its genes or no cell with enough
-        counts.
+        When the run holds no model, or one of other cells or genes than it has now; when the query
+        holds too few of its genes or no cell with enough counts.
     """
-    if not (folder / MODEL / "model.pt").is_file():
-        raise InputError(
-            f"{folder / MODEL}: no model; mapping needs a finished run with scvi among "
-            "integrate.methods"
-        )
-    obs, genes = _reference_cells(folder)
+    latent, annotation, libraries, genes = _reference(folder)
     counts, missing = _aligned(query, genes, name)
     enough = np.asarray(counts.sum(axis=1)).ravel() >= MIN_COUNTS
     if not enough.any():
@@ -79,10 +75,6 @@ def map_cells(folder: Path, query: ad.AnnData, *, name: str) -> tuple[pd.DataFra
             "give raw counts of cells, not of empty droplets"
         )
     points = encode(folder / MODEL, counts[enough], genes)
-    latent = io.read_table(folder / "integration/scvi/latent.parquet").set_index(io.CELL_ID)
-    annotation = io.read_table(folder / "annotate/annotation.parquet").set_index(io.CELL_ID)
-    annotation = annotation.loc[latent.index]
-    libraries = obs["sample"].astype(str).loc[latent.index].to_numpy()
     cells = _name(latent.to_numpy(), annotation, libraries, points)
     table = latent_table(points, query.obs_names[enough])
     table = pd.concat([table[[io.CELL_ID]], cells, table.drop(columns=io.CELL_ID)], axis=1)
@@ -118,7 +110,8 @@ def encode(model: Path, counts: sparse.csr_matrix, genes: pd.Index) -> np.ndarra
     Raises
     ------
     InputError
-        When the model's encoder is told the batch, so that an unknown library has no place.
+        When the model is of other genes, or its encoder is told the batch, so that an unknown
+        library has no place.
     """
     import scvi
     import torch
@@ -133,19 +126,43 @@ def encode(model: Path, counts: sparse.csr_matrix, genes: pd.Index) -> np.ndarra
     cells = ad.AnnData(counts.astype(np.float32), var=pd.DataFrame(index=genes))
     # the encoder does not see it; the model's set-up wants one that it knows
     cells.obs["_batch"] = str(batches[0])
+    # the same file, read in the same way, as by the next line
+    known = torch.load(model / "model.pt", map_location="cpu", weights_only=False)["var_names"]
+    if list(known) != list(genes):
+        raise _stale(f"{model}: a model of {len(known)} genes that are not those of cells.h5ad")
     trained = SCVI.load(str(model), adata=cells, accelerator="cpu")
     if trained.module.encode_covariates:
         raise InputError(f"{model}: the encoder of this model knows its own batches only")
     return trained.get_latent_representation()
 
 
-def _reference_cells(folder: Path) -> tuple[pd.DataFrame, pd.Index]:
-    """Return ``obs`` of the run's cells and the genes of its model."""
+def _reference(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray, pd.Index]:
+    """Return places, names and library of the run's cells, and the genes of its model."""
+    if not (folder / MODEL / "model.pt").is_file():
+        raise InputError(
+            f"{folder / MODEL}: no model; mapping needs a finished run with scvi among "
+            "integrate.methods"
+        )
     cells = ad.read_h5ad(folder / "cells.h5ad", backed="r")
     try:
-        return cells.obs.copy(), cells.var_names[cells.var["highly_variable"]]
+        library = cells.obs["sample"].astype(str)
+        genes = cells.var_names[cells.var["highly_variable"]]
     finally:
         cells.file.close()
+    latent = io.read_table(folder / LATENT).set_index(io.CELL_ID)
+    annotation = io.read_table(folder / ANNOTATION).set_index(io.CELL_ID)
+    for name, table in ((LATENT, latent), (ANNOTATION, annotation)):
+        if not table.index.sort_values().equals(library.index.sort_values()):
+            raise _stale(f"{folder / name}: {len(table)} cells that are not those of cells.h5ad")
+    return latent, annotation.loc[latent.index], library.loc[latent.index].to_numpy(), genes
+
+
+def _stale(what: str) -> InputError:
+    """Say that the results of a run do not belong together."""
+    return InputError(
+        f"{what}; the settings or samples changed after it was made: run the pipeline again with "
+        "this configuration (rules integrate and annotate) and then map"
+    )
 
 
 def _aligned(query: ad.AnnData, genes: pd.Index, name: str) -> tuple[sparse.csr_matrix, int]:

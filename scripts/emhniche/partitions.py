@@ -14,7 +14,7 @@ from itertools import pairwise
 import igraph
 import numpy as np
 import pandas as pd
-from scipy import sparse
+from scipy import sparse, stats
 from sklearn.metrics import adjusted_rand_score
 
 from emhniche.cluster_limits import FOUND, OFTEN
@@ -26,6 +26,9 @@ Ours: four seeds then choose the same resolution, on the demo cohort and on the 
 
 SHARE = 0.8
 """Share of the cells in a subsample."""
+
+LACKING = 1e-6
+"""How often a cell of a subsample may lack one of its neighbours among its candidates."""
 
 TRIAL_SEEDS, TRIAL_ITERATIONS = 3, 2
 """Partitions of all cells and iterations of Leiden, while resolutions are tried."""
@@ -83,6 +86,26 @@ class Cut:
         )
 
 
+def candidates(n_neighbors: int) -> int:
+    """Return how many near cells a cell must know so that a subsample leaves it its neighbours.
+
+    Parameters
+    ----------
+    n_neighbors
+        Neighbours that are joined.
+
+    Returns
+    -------
+    int
+        Near cells, of which :data:`SHARE` are drawn: fewer than `n_neighbors` at most once in a
+        million (:data:`LACKING`).
+    """
+    many = n_neighbors
+    while stats.binom.cdf(n_neighbors - 1, many, SHARE) > LACKING:
+        many += 1
+    return many
+
+
 def names_by_size(membership: np.ndarray) -> np.ndarray:
     """Name clusters by size.
 
@@ -130,7 +153,8 @@ class Cutter:
     Parameters
     ----------
     neighbors
-        Candidates of each cell, more than `n_neighbors`: a subsample finds its neighbours there.
+        Near cells of each cell, as many as :func:`candidates` says: a subsample finds its
+        neighbours there.
     n_neighbors
         Neighbours that are joined, the cell itself not counted.
     n_subsamples

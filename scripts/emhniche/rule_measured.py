@@ -25,7 +25,10 @@ MEASURES = {
 that is asked for, and what is rounded up to. Time is that of the processor where it is measured, so
 that busy machines can be learned from; its margin covers slow disks and slow nodes."""
 
-BY_HAND = ("fetch", "ambient", "cluster_layout", "cluster_zoom", "annotate_transfer")
+BY_HAND = (
+    *("fetch", "ambient", "cluster_layout", "cluster_zoom"),
+    *("annotate_transfer", "annotate_celltypist"),
+)
 """Rules whose row is written by hand: the first waits for the network and uses next to nothing, the
 second hangs on CellBender, which was measured on one library of 2,200 droplets (2.1 GB), and the
 others were not measured at several sizes."""

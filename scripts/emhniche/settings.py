@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from emhniche.celltypist_model import read_model
 from emhniche.errors import InputError
 from emhniche.known_answer_rows import load_checks
 from emhniche.planting import check_places, check_plants
@@ -123,6 +124,10 @@ def load_run(config: dict[str, Any], root: str | Path, source: str = "config") -
         settings[key] = _find(settings[key], root, f"{source}: {key}")
     for key, path in settings["resources"].items():
         settings["resources"][key] = _find(path, root, f"{source}: resources.{key}")
+    asked = settings["annotate"].get("celltypist", {})
+    if asked:
+        asked["model"] = _find(asked["model"], root, f"{source}: annotate.celltypist.model")
+        read_model(asked["model"], asked["sha256"])
     registry = read_registry(settings["registry"], schemas["datasets"])
     study, truths = _study(settings, root, schemas) if given == "simulate" else (None, ())
     if study:
@@ -231,7 +236,14 @@ def _check_label_samples(settings: dict[str, Any], samples: pd.DataFrame, source
             f"{source}: integrate.methods: scanvi learns from labels, and no sample has any; name "
             "their column in `labels` of the sheet, or leave scanvi out"
         )
-    for name in settings["annotate"]["label_samples"]:
+    lent = settings["annotate"]["label_samples"]
+    if lent and settings["integrate"]["primary"] == "scanvi":
+        raise InputError(
+            f"{source}: annotate.label_samples: integrate.primary is scanvi, so space, clusters "
+            "and names have learnt from the labels that they are to be compared with; make scvi "
+            "primary, or name no sample"
+        )
+    for name in lent:
         where = f"{source}: annotate.label_samples: '{name}'"
         if name not in samples.index:
             raise InputError(f"{where} is no sample; {nearest(name, samples.index)}")

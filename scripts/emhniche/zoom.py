@@ -10,6 +10,7 @@ from scipy import sparse
 from emhniche.annotate import cluster_markers
 from emhniche.cluster import Clustering, cluster_cells
 from emhniche.io import CELL_ID
+from emhniche.marker_evidence import TEST_COLUMNS
 from emhniche.partitions import CURVE_COLUMNS
 
 MIN_CELLS = 100
@@ -18,7 +19,8 @@ MIN_CELLS = 100
 FOUND_AGAIN_COLUMNS = ["resolution", "chosen", "cluster", "n_cells", "found_again", "jaccard"]
 MARKER_COLUMNS = [
     *("cluster", "lineage", "cell_type", "gene"),
-    *("log2_fold_change", "pct_in", "pct_out", "score"),
+    *("log2_fold_change", "pct_in", "pct_out", "auroc", "score"),
+    *TEST_COLUMNS,
 ]
 """Columns of the tables of a zoom, for one without a row."""
 
@@ -42,7 +44,8 @@ def zoom_in(
     Parameters
     ----------
     cells
-        Cells x genes, raw counts; ``obs`` with ``dataset``.
+        Cells x genes, raw counts; ``obs`` with ``dataset``, ``sample``, ``donor`` and
+        ``donor_known``.
     latent
         ``cell_id`` and one column a dimension, of all cells.
     annotation

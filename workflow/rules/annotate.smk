@@ -2,7 +2,8 @@
 
 In: ``cells.h5ad``, clusters and the lineage markers. Out: ``annotation.parquet`` (each cell),
 ``clusters.tsv`` (each cluster, with its confidence and runner-up) and ``markers.tsv``; where samples
-lend their published labels, ``transferred.parquet`` and ``transferred.tsv``.
+lend their published labels, ``transferred.parquet`` and ``transferred.tsv``; with
+``annotate.celltypist``, ``celltypist.parquet`` and ``celltypist.tsv``.
 """
 
 
@@ -33,7 +34,11 @@ rule annotate:
         disk_mb=asks("annotate", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("annotate"),
-        settings={k: v for k, v in run.config["annotate"].items() if k != "label_samples"},
+        settings={
+            k: v
+            for k, v in run.config["annotate"].items()
+            if k not in ("label_samples", "celltypist")
+        },
         species=run.species,
         seed=run.config["seed"],
     script:
@@ -67,3 +72,33 @@ rule annotate_transfer:
         samples=run.config["annotate"]["label_samples"],
     script:
         "../../scripts/annotate_transfer.py"
+
+
+rule annotate_celltypist:
+    """Lay the labels of a CellTypist model beside the names, where its file is given."""
+    input:
+        cells="<results>/cells.h5ad",
+        clusters="<results>/cluster/clusters.parquet",
+        annotation="<results>/annotate/annotation.parquet",
+        model=local(celltypist["model"]) if celltypist else [],
+    output:
+        cells="<results>/annotate/celltypist.parquet",
+        table="<results>/annotate/celltypist.tsv",
+    log:
+        "<logs>/annotate/celltypist.log",
+    benchmark:
+        "<benchmarks>/annotate/celltypist.tsv"
+    conda:
+        "../../envs/core/environment.yaml"
+    container:
+        run.images["core"]
+    threads: 1
+    resources:
+        mem_mb=asks("annotate_celltypist", "mem_mb"),
+        runtime=asks("annotate_celltypist", "runtime"),
+        disk_mb=asks("annotate_celltypist", "disk_mb"),
+    params:
+        code=lambda wildcards: code_digest("annotate_celltypist"),
+        sha256=celltypist.get("sha256", ""),
+    script:
+        "../../scripts/annotate_celltypist.py"

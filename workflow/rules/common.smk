@@ -81,9 +81,13 @@ def asks(rule, kind, size=None):
     return by_input(line, kind) if size is None else by_size(line, kind, size)
 
 
+# A model that names cells, and its checksum; empty where none is asked.
+celltypist = run.config["annotate"].get("celltypist", {})
+
 show_to_containers(
     [
         ROOT,
+        *([celltypist["model"]] if celltypist else []),
         *run.config["resources"].values(),
         *run.config["fetch"]["mirrors"],
         *os.environ.get("EMH_MIRROR", "").split(os.pathsep),

@@ -1,0 +1,168 @@
+"""A CellTypist model is read and never run, and what it says stands beside the names."""
+
+import hashlib
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.preprocessing import StandardScaler
+
+from emhniche.celltypist import UNKNOWN, ask_model
+from emhniche.celltypist_model import read_model
+from emhniche.errors import InputError
+from own_project import load, refusal
+from planted import library
+
+MIX = {"B": 80, "T": 80, "neutrophil": 50}
+
+
+def logs(cells) -> np.ndarray:
+    counts = cells.X.toarray()
+    return np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
+
+
+def write_model(path: Path, mix: dict[str, int]) -> str:
+    """Write a model as CellTypist does, learnt from a library of its own; return its checksum."""
+    cells = library(mix, seed=3)
+    scaler = StandardScaler()
+    values = np.minimum(scaler.fit_transform(logs(cells)), 10)
+    truth = cells.obs["truth"].to_numpy()
+    if len(mix) == 2:
+        classifier = LogisticRegression(C=1.0).fit(values, truth)
+    else:  # one class against the others, as CellTypist learns them
+        parts = OneVsRestClassifier(LogisticRegression(C=1.0)).fit(values, truth)
+        classifier = LogisticRegression()
+        classifier.classes_ = parts.classes_
+        classifier.coef_ = np.vstack([one.coef_ for one in parts.estimators_])
+        classifier.intercept_ = np.concatenate([one.intercept_ for one in parts.estimators_])
+    classifier.features = cells.var_names.to_numpy(dtype=object)
+    made = {"Model": classifier, "Scaler_": scaler, "description": {"version": "test"}}
+    path.write_bytes(pickle.dumps(made))
+    return checksum(path)
+
+
+def checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    """Return a library with a kind that the model does not know, its clusters and its names."""
+    cells = library(MIX | {"erythroid": 50}, seed=5)
+    truth = cells.obs["truth"].astype(str)
+    clusters = pd.Series(pd.factorize(truth)[0].astype(str), index=cells.obs_names)
+    named = {"cell_id": cells.obs_names, "lineage": truth.to_numpy(), "cell_type": truth.to_numpy()}
+    return cells, clusters, pd.DataFrame(named)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.pkl"
+    return path, write_model(path, MIX)
+
+
+def test_cells_get_the_labels_of_the_model_and_a_foreign_kind_is_unknown(cohort, model):
+    cells, _, annotation = cohort
+    opinion, table = ask_model(*cohort, read_model(*model))
+    truth = annotation["lineage"].to_numpy()
+    known = truth != "erythroid"
+    assert (opinion["label"].to_numpy() == truth)[known].mean() > 0.95
+    assert (opinion["label"] == UNKNOWN).to_numpy()[~known].mean() > 0.7
+    assert opinion["agrees"][opinion["label"] == UNKNOWN].isna().all()
+    assert (opinion["best"] != UNKNOWN).all()
+    rows = table.set_index("lineage")
+    assert (rows.loc[list(MIX), "label"] == list(MIX)).all()
+    assert (rows.loc[list(MIX), "agree"] > 0.95).all()
+    assert rows.loc["erythroid", "label"] == UNKNOWN
+    assert table["n_cells"].sum() == cells.n_obs
+
+
+def test_probabilities_are_those_of_scikit_learn(cohort, model):
+    cells, _, _ = cohort
+    opinion, _ = ask_model(*cohort, read_model(*model))
+    made = pickle.loads(model[0].read_bytes())
+    values = np.minimum(made["Scaler_"].transform(logs(cells)), 10)
+    scores = made["Model"].decision_function(values)
+    np.testing.assert_allclose(
+        opinion["probability"], 1 / (1 + np.exp(-scores.max(axis=1))), rtol=1e-5
+    )
+    assert (opinion["best"] == made["Model"].classes_[scores.argmax(axis=1)]).all()
+
+
+def test_two_classes_and_genes_that_the_run_lacks(cohort, tmp_path):
+    cells, clusters, annotation = cohort
+    found = read_model(tmp_path / "two.pkl", write_model(tmp_path / "two.pkl", {"B": 60, "T": 60}))
+    assert found.weights.shape == (2, cells.n_vars)
+    some = cells[:, np.random.default_rng(0).permutation(cells.n_vars)[:500]].copy()
+    opinion, _ = ask_model(some, clusters, annotation, found)
+    either = annotation["lineage"].isin(["B", "T"]).to_numpy()
+    assert (opinion["best"].to_numpy() == annotation["lineage"].to_numpy())[either].mean() > 0.95
+    few = cells[:, :100].copy()
+    with pytest.raises(InputError, match=r"100 of the model's 649 genes .* run's species"):
+        ask_model(few, clusters, annotation, found)
+
+
+def test_a_disagreement_is_shown_and_no_name_is_changed(cohort, model):
+    cells, clusters, annotation = cohort
+    wrong = annotation.copy()
+    wrong.loc[wrong["lineage"].eq("T") & (np.arange(len(wrong)) % 4 == 0), "lineage"] = "B"
+    opinion, table = ask_model(cells, clusters, wrong, read_model(*model))
+    differs = (wrong["lineage"] != annotation["lineage"]).to_numpy()
+    assert (opinion["agrees"][differs].fillna(True) == False).mean() > 0.9  # noqa: E712
+    assert table.set_index("cell_type").loc["T", "agree"] == pytest.approx(0.75, abs=0.1)
+    assert "lineage" not in opinion
+
+
+class Harm:
+    """What a pickle of somebody else may hold: a command to be run."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.target),)
+
+
+def test_a_model_that_runs_something_is_refused_and_runs_nothing(tmp_path):
+    path, target = tmp_path / "harm.pkl", tmp_path / "done"
+    path.write_bytes(pickle.dumps({"Model": Harm(target), "Scaler_": None, "description": {}}))
+    with pytest.raises(InputError, match=r"harm\.pkl: not a CellTypist model: it asks for \w+\.mk"):
+        read_model(path, checksum(path))
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"no pickle", pickle.dumps([1, 2]), pickle.dumps({"Model": np.ones(3), "Scaler_": 1})],
+    ids=["text", "a list", "an array"],
+)
+def test_a_file_that_is_no_model_ends_in_one_line(tmp_path, content):
+    path = tmp_path / "none.pkl"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"none\.pkl: not a CellTypist model") as error:
+        read_model(path, checksum(path))
+    assert "\n" not in str(error.value)
+
+
+def test_another_file_than_the_one_meant_is_refused(model):
+    with pytest.raises(InputError, match=r"its sha256 is [0-9a-f]{64} and not 0{64}"):
+        read_model(model[0], "0" * 64)
+
+
+def test_the_settings_want_a_file_and_its_checksum(project, model):
+    assert "celltypist" not in load().config["annotate"]
+    given = {"model": "model.pkl", "sha256": "0" * 64}
+    message = refusal(annotate={"celltypist": given})
+    assert "annotate.celltypist.model: 'model.pkl' does not exist" in message
+    Path("model.pkl").write_bytes(model[0].read_bytes())
+    assert "its sha256 is" in refusal(annotate={"celltypist": given})
+    given["sha256"] = model[1]
+    assert load(annotate={"celltypist": given}).config["annotate"]["celltypist"] == given
+    assert "sha256" in refusal(annotate={"celltypist": {"model": "model.pkl"}})
+    assert "annotate.celltypist" in refusal(annotate=yaml.safe_load("{celltypist: }"))
