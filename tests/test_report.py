@@ -13,14 +13,16 @@ from anndata import read_h5ad
 from emhniche.io import read_json, read_table, write_table
 from emhniche.report import figures, words
 from emhniche.report.findings import all_findings, standfirst
-from emhniche.report.interactive import NOT_MEASURED, map_data, panel_expression, unpack
+from emhniche.report.interactive import map_data, panel_expression
 from emhniche.report.methods import cited, methods_text
 from emhniche.report.niche_figures import panel_map
+from emhniche.report.packed import NOT_MEASURED, unpack
 from emhniche.report.sample_page import summarise
-from emhniche.report.tables import TABLES, read_run
+from emhniche.report.tables import TABLES, TRANSFERRED, ZOOM, read_run
 from fake_names import CELL_TYPES, CONTRAST, EVIL_SAMPLE, GENES, LONG, SAMPLES, SCRIPT
 from fake_run import (
     CONFIG,
+    UNASKED,
     build_pages,
     libraries,
     make_run,
@@ -71,7 +73,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bare_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = make_run(tmp_path_factory.mktemp("bare"), testable=False)
     write_provenance(folder)
-    return build_pages(folder, [])
+    return build_pages(folder, [], UNASKED)
 
 
 @pytest.fixture(scope="module")
@@ -439,6 +441,10 @@ def test_rule_asks_for_every_table_the_page_reads():
     body = rules[rules.index("rule report:") :]
     for path, _ in TABLES.values():
         assert f'"<results>/{path}"' in body, path
+    asked = body[: body.index("output:")]
+    assert f"table={json.dumps(list(ZOOM))}" in asked
+    names = {path.partition(".")[0] for path, _ in TRANSFERRED.values()}
+    assert all(f"{name}.{{kind}}" in asked for name in names)
 
 
 def test_every_caption_named_in_the_rules_exists():
