@@ -5,6 +5,7 @@ samples. Labels have other words and other errors than marker genes: a disagreem
 who is right is left open.
 """
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -36,7 +37,8 @@ def pictures(run: RunTables) -> list[Picture]:
             heat_map(lineages_by_label(run), run.transferred["labels"]),
             caption="Cells that got each published label, by the lineage that the run names: share "
             "of the label's cells, in brackets the cells. Framed: the lineage that the labelled "
-            "cells themselves usually have. What lies outside a frame is a disagreement. "
+            "cells themselves usually have. What lies outside a frame is a disagreement; "
+            "white is no cell. "
             f"{words.capital(UNKNOWN)}: too far from every labelled cell.",
             tables=SOURCES,
             nothing="No cell was left to hand labels to.",
@@ -136,7 +138,8 @@ def heat_map(counts: pd.DataFrame, labels: pd.DataFrame) -> Figure | None:
     width = 3.6 + 0.42 * counts.shape[1]
     figure, axes = figures.new_figure(width, 1.9 + 0.27 * len(counts))
     axis = axes[0, 0]
-    image = axis.imshow(share, cmap="YlGnBu", vmin=0, vmax=100, aspect="auto")
+    shown = np.ma.masked_equal(share.to_numpy(), 0)
+    image = axis.imshow(shown, cmap="YlGnBu", vmin=0, vmax=100, aspect="auto")
     usual = labels.set_index("label")["usual_lineage"]
     for row, label in enumerate(counts.index):
         for column, lineage in enumerate(counts.columns):
