@@ -110,7 +110,9 @@ def test_a_users_numbers_are_names_while_few_and_a_scale_when_many(run):
     frame["cage"] = np.array(["1", "2", "10"] * 4)[sample]
     frame["batch"] = np.array([str(n) for n in range(12)])[sample]
     frame["score"] = np.array(["4.5", "", "high"] * 4)[sample]
-    sheet = pd.DataFrame({"batch": "", "weight": "", "cage": "", "score": ""}, index=names)
+    frame["verdict"] = np.array(["mine"] * 6 + ["yours"] * 6)[sample]
+    own = dict.fromkeys(("batch", "weight", "cage", "score", "verdict"), "")
+    sheet = pd.DataFrame(own, index=names)
     made_up = dataclasses.replace(run, samples=sheet)
     offered = {one["name"]: one for one in map_columns(made_up, frame, NO_GENE, None)}
     assert offered["weight"]["kind"] == "value"
@@ -118,6 +120,7 @@ def test_a_users_numbers_are_names_while_few_and_a_scale_when_many(run):
     assert offered["cage"]["names"] == ["1", "2", "10"]
     assert len(offered["batch"]["names"]) == 12
     assert offered["score"]["names"] == ["4.5", "high"]
+    assert offered["verdict"]["names"] == ["mine", "yours"]
 
 
 def test_a_column_that_differs_within_samples_is_told_cell_by_cell(run):

@@ -16,9 +16,11 @@ from emhniche.report import words
 from emhniche.report.atlas import myeloid_columns
 from emhniche.report.binned import Bins
 from emhniche.report.packed import packed_by_sample, packed_category, packed_value
+from emhniche.report.sample_states import PHASE_COLOURS, PHASE_NAMES
 from emhniche.report.tables import RunTables
 from emhniche.sheet import OF_THE_FILE
 
+SHEET = "Sample sheet"
 SHEET_FIRST = (
     *("donor", "condition", "arm", "tissue", "niche", "sex", "age", "dataset", "study"),
     *("chemistry", "enrichment", "batch"),
@@ -48,8 +50,6 @@ STATES = {
 }
 """Column of the cells -> what it is called on the page."""
 
-PHASE_NAMES = {"G1": "G1", "S": "S", "G2M": "G2/M"}
-PHASE_COLOURS = {"G1": "#B8C4CF", "S": "#E69F00", "G2/M": "#882255"}
 VERDICT_COLOURS = {"pass": "#0B6B50", "warning": "#E69F00", "fail": "#A4161A"}
 AGREEMENT = {True: "same lineage", False: "another lineage"}
 AGREEMENT_COLOURS = {"same lineage": "#009E73", "another lineage": "#D55E00"}
@@ -104,23 +104,26 @@ def _sheet_columns(
 
     `at` is the place that the samples take among all columns.
     """
-    group, cells = "Sample sheet", frame["sample"]
+    cells = frame["sample"]
     sample = packed_category(cells, bins, verbatim=True)
-    columns = [_told(group, "sample", sample)]
-    verdicts = {name: words.VERDICTS.get(one["verdict"], "") for name, one in run.qc.items()}
-    given = frame.assign(verdict=cells.astype(str).map(verdicts))
-    for column in (*_sheet_order(run.samples, frame), "verdict"):
-        if not _differs(given[column]):
+
+    def by_sample(values: pd.Series, **colours: Mapping[str, str]) -> dict:
+        packed = packed_by_sample(values, cells, at, sample["names"], **colours)
+        return packed or packed_category(values, bins, **colours)
+
+    columns = [_told(SHEET, "sample", sample)]
+    for column in _sheet_order(run.samples, frame):
+        values = frame[column]
+        if not _differs(values):
             continue
-        numbers = pd.to_numeric(given[column].replace("", np.nan), errors="coerce")
-        if column not in KNOWN and _is_scale(given[column], numbers):
-            packed = packed_value(numbers, bins)
-        else:
-            fixed = VERDICT_COLOURS if column == "verdict" else None
-            packed = packed_by_sample(given[column], cells, at, sample["names"], fixed=fixed)
-            packed = packed or packed_category(given[column], bins, fixed=fixed)
-        name = "verdict of quality control" if column == "verdict" else words.name(column)
-        columns.append(_told(group, name, packed))
+        scale = _scale(values) if column not in KNOWN else None
+        packed = by_sample(values) if scale is None else packed_value(scale, bins)
+        columns.append(_told(SHEET, words.name(column), packed))
+    verdicts = {name: words.VERDICTS.get(one["verdict"], "") for name, one in run.qc.items()}
+    judged = cells.astype(str).map(verdicts)
+    if _differs(judged):
+        packed = by_sample(judged, fixed=VERDICT_COLOURS)
+        columns.append(_told(SHEET, "verdict of quality control", packed))
     return columns
 
 
@@ -132,10 +135,12 @@ def _sheet_order(samples: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
     return first + [column for column in present if column not in first]
 
 
-def _is_scale(values: pd.Series, numbers: pd.Series) -> bool:
-    """Tell whether a user's own column holds so many numbers that they are a scale."""
-    given = values.notna() & (values.astype(str) != "")
-    return bool(numbers[given].notna().all() and numbers.nunique() > FEW_NUMBERS)
+def _scale(values: pd.Series) -> pd.Series | None:
+    """Return a user's own column as numbers where it holds so many that they are a scale."""
+    text = values.astype(object).where(values.notna(), "").astype(str)
+    numbers = pd.to_numeric(text, errors="coerce")
+    only_numbers = numbers[text != ""].notna().all()
+    return numbers if only_numbers and numbers.nunique() > FEW_NUMBERS else None
 
 
 def _quality_columns(frame: pd.DataFrame, bins: Bins | None) -> list[dict]:
@@ -147,7 +152,8 @@ def _quality_columns(frame: pd.DataFrame, bins: Bins | None) -> list[dict]:
     columns += _names("Quality control", "coarse lineage", frame.get("qc_lineage"), bins)
     if "phase" in frame:
         phase = frame["phase"].astype(object).map(PHASE_NAMES)
-        columns += _names("State", "phase of the cell cycle", phase, bins, fixed=PHASE_COLOURS)
+        colours = {name: PHASE_COLOURS[key] for key, name in PHASE_NAMES.items()}
+        columns += _names("State", "phase of the cell cycle", phase, bins, fixed=colours)
     return columns + _values("State", STATES, frame, bins)
 
 

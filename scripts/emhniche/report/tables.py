@@ -188,7 +188,10 @@ ZOOM: Mapping[str, tuple[str, ...]] = {
 """Table of ``cluster/zoom/<lineage>/`` -> the columns the pages lean on."""
 
 TRANSFERRED: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "cells": ("annotate/transferred.parquet", (CELL_ID, "label", "usual_lineage", "agrees")),
+    "cells": (
+        "annotate/transferred.parquet",
+        (CELL_ID, "label", "in_reference", "usual_lineage", "agrees"),
+    ),
     "labels": (
         "annotate/transferred.tsv",
         (

@@ -56,7 +56,7 @@ def section(run: RunTables) -> dict | None:
 def sentences(run: RunTables) -> list[str]:
     """Say how many cells got a label, how often lineages agree, and where they do most seldom."""
     cells, labels = run.transferred["cells"], run.transferred["labels"]
-    known = cells[cells["label"] != UNKNOWN]
+    known = cells[cells["in_reference"].astype(bool)]
     lent = words.join(run.config["annotate"]["label_samples"])
     agree = int(known["agrees"].fillna(False).astype(bool).sum())
     told = [
