@@ -118,6 +118,8 @@ def test_a_library_of_which_nothing_is_kept_has_its_tables(given):
     assert tables["qc_lineages.tsv"].filter(like="phase_").to_numpy().sum() == 0
     lineages = by_size(gone)
     assert sample_states.composition(tables["qc_metrics.tsv"], lineages) is not None
+    counts, quantiles = tables["qc_lineages.tsv"], tables["qc_metrics.tsv"]
+    assert sample_states.states(gone, counts, quantiles, lineages) is None
 
 
 def test_every_sample_of_the_rule_has_these_tables(given):

@@ -96,13 +96,14 @@ def states(
     kept = table[table["keep"]]
     scored = kept["phase"].notna().any()
     stress = quantiles[(quantiles["metric"] == "stress_score") & (quantiles["n"] >= FEWEST)]
+    stress = stress[stress["fate"] == "kept"]
     if not scored and stress.empty:
         return None
     height = max(2.9, 1.5 + 0.32 * len(lineages))
     figure, axes = figures.new_figure(8.6, height, columns=3, width_ratios=[1.1, 1, 1])
     _cycle_scores(axes[0, 0], kept)
     _phase_rows(axes[0, 1], counts, lineages)
-    _quantile_rows(axes[0, 2], stress[stress["fate"] == "kept"], lineages)
+    _quantile_rows(axes[0, 2], stress, lineages)
     axes[0, 2].set(title="Stress of dissociation", xlabel=UNITS["stress_score"])
     axes[0, 2].set_yticks([])
     axes[0, 2].axvline(0, color=QUIET, linewidth=0.7, zorder=0)
