@@ -1,5 +1,6 @@
 """Every number that a sentence of the index states is the tables', and a wrong one is noticed."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -58,6 +59,9 @@ def test_every_number_of_the_samples_is_in_the_file_that_is_linked(told):
     check_rows(shown, losses, LOSSES_SHOW, key=["Sample", "Lineage"])
     listed = pd.read_csv(losses, sep="\t")
     assert len(shown) == (listed["n_in"] >= 10).sum() > 4
+    captions = re.findall(r'<p class="table-caption".*?</p>', page.read_text("utf-8"), re.DOTALL)
+    assert len(captions) > 8
+    assert [caption for caption in captions if 'href="' not in caption] == []
 
 
 SAMPLES_SHOW = {
