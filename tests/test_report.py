@@ -11,7 +11,7 @@ import pytest
 from anndata import read_h5ad
 
 from emhniche.io import read_json, read_table, write_table
-from emhniche.report import figures, words
+from emhniche.report import figures, transferred_section, words, zoom_section
 from emhniche.report.findings import all_findings, standfirst
 from emhniche.report.interactive import map_data, panel_expression
 from emhniche.report.methods import cited, methods_text
@@ -339,6 +339,28 @@ def test_pages_build_from_empty_tables(bare_root: Path):
     assert "No cell was called MDSC-like, so there is no subset" in page.text
     assert "nan" not in page.text.lower().split()
     assert ">None<" not in page.html
+
+
+def test_what_was_asked_for_is_on_the_index_and_else_nothing(root: Path, bare_root: Path, run):
+    page, bare = (Page(one / "report/index.html") for one in (root, bare_root))
+    shown, unasked = ({attrs.get("id") for attrs in one.find("figure")} for one in (page, bare))
+    assert {"figure-zoom-neutrophil", "figure-transferred"} <= shown
+    for told in (*transferred_section.sentences(run), zoom_section.sections(run)[0]["text"]):
+        assert told in page.text
+    assert not {"figure-zoom-neutrophil", "figure-transferred"} & unasked
+    assert "by itself" not in bare.text and "Published labels" not in bare.text
+
+
+def test_every_figure_of_a_sample_links_tables_that_are_there(root: Path):
+    for sample in BUILT:
+        folder = root / "samples" / sample
+        page = (folder / "qc.html").read_text(encoding="utf-8")
+        captions = re.findall(r"<figcaption>.*?</figcaption>", page, flags=re.DOTALL)
+        assert len(captions) == len(re.findall("<figure ", page)) >= 5
+        for caption in captions:
+            linked = re.findall(r'href="([^"]+\.tsv)"', caption)
+            assert linked, caption
+            assert all((folder / table).is_file() for table in linked), linked
 
 
 def test_sample_page_answers_its_questions(root: Path):

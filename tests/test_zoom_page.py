@@ -1,7 +1,6 @@
 """What the index says of lineages clustered by themselves and of labels handed on."""
 
 import dataclasses
-from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +8,10 @@ import pandas as pd
 import pytest
 
 from emhniche.report import transferred_section, zoom_section
-from emhniche.report.index_page import build_index
 from emhniche.report.tables import read_run
 from emhniche.zoom import FOUND_AGAIN_COLUMNS, MARKER_COLUMNS
 from fake_names import SCRIPT
-from fake_run import CONFIG, UNASKED, make_run, registry, sample_sheet, write_provenance
+from fake_run import CONFIG, UNASKED, make_run, registry, sample_sheet
 
 
 @pytest.fixture(scope="module")
@@ -91,14 +89,7 @@ def test_a_label_whose_cells_mostly_have_another_name_is_told(run):
     assert f"B {SCRIPT} (10 % B; of the others most are T)" in told
 
 
-def test_the_index_shows_both_where_asked_and_else_nothing(root: Path, run):
-    write_provenance(root)
-    build_index(root, config=CONFIG, samples=sample_sheet(), registry=registry())
-    page = (root / "report/index.html").read_text(encoding="utf-8")
-    assert '<figure id="figure-zoom-neutrophil">' in page
-    assert '<figure id="figure-transferred">' in page
-    for told in transferred_section.sentences(run):
-        assert f"<p>{told}</p>" in unescape(page)
+def test_nothing_is_read_or_shown_where_it_was_not_asked(root: Path):
     unasked = read_run(root, config=UNASKED, samples=sample_sheet(), registry=registry())
     assert unasked.zooms == {} and unasked.transferred is None
     assert zoom_section.pictures(unasked) == transferred_section.pictures(unasked) == []
