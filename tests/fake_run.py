@@ -18,13 +18,22 @@ from emhniche.report.sample_page import build_sample_page
 from emhniche.schema import complete, read_schema
 from fake_myeloid import give_donors, write_myeloid
 from fake_names import CELL_TYPES, CELLS_PER_SAMPLE, CONTRAST, EVIL_SAMPLE, GENES, SAMPLES, SCRIPT
-from fake_tables import write_known_answers, write_labels, write_niche, write_scores
+from fake_tables import (
+    write_known_answers,
+    write_labels,
+    write_niche,
+    write_scores,
+    write_transferred,
+    write_zoom,
+)
 
 CONFIG = complete(
     {
         "run": "fake",
         "samples": "config/fake.tsv",
         "seed": 7,
+        "cluster": {"zoom": ["neutrophil"]},
+        "annotate": {"label_samples": ["s1"]},
         "niche": {
             "contrasts": [
                 {
@@ -39,6 +48,13 @@ CONFIG = complete(
     },
     read_schema(Path(__file__).parents[1] / "workflow/schemas/config.schema.yaml"),
 )
+
+UNASKED = {
+    **CONFIG,
+    "cluster": CONFIG["cluster"] | {"zoom": []},
+    "annotate": CONFIG["annotate"] | {"label_samples": []},
+}
+"""The same without what a run has only where it is asked for."""
 
 
 def sample_sheet() -> pd.DataFrame:
@@ -61,6 +77,7 @@ def sample_sheet() -> pd.DataFrame:
             "study": ["A 2014", "A 2014", "B 2023", "B 2023"],
             "sex": ["female", "", "", ""],
             "age": "",
+            "own <b>column": ["1", "2", "2", "10"],
         },
         index=pd.Index(SAMPLES, name="sample"),
     )
@@ -111,6 +128,8 @@ def make_run(root: Path, *, testable: bool = True, myeloid: str = "refused") -> 
     write_table(libraries(root), root / "samples.tsv")
     _write_latent(root, cells, rng)
     write_labels(root, cells, rng, testable=testable)
+    write_zoom(root, cells, "neutrophil")
+    write_transferred(root, cells)
     write_scores(root, cells, rng)
     write_niche(root, testable=testable)
     write_known_answers(root, testable=testable)
@@ -148,7 +167,12 @@ def qc_summary(sample: str, table: pd.DataFrame) -> dict:
             for m, side, value in metrics
         ],
         "lineages": lineages,
-        "medians": {"n_counts": float(table["n_counts"].median()), "n_genes": 123.0},
+        "medians": {
+            "n_counts": float(table["n_counts"].median()),
+            "n_genes": 123.0,
+            "pct_ribo": 14.2,
+            "complexity": 0.78,
+        },
         "doublets": {
             "status": "not_run",
             "reason": "84 cells, fewer than 500",
@@ -192,6 +216,12 @@ def libraries(root: Path, **failed: str) -> pd.DataFrame:
                 "verdict": "fail" if sample in failed else qc["verdict"],
                 "verdict_reason": failed.get(sample, qc["verdict_reason"]),
                 "kept": sample not in failed,
+                "n_in": qc["n_in"],
+                "n_kept": qc["n_kept"],
+                "share_kept": qc["n_kept"] / qc["n_in"],
+                "median_counts": qc["medians"]["n_counts"],
+                "median_genes": qc["medians"]["n_genes"],
+                "kept_pct_mito": np.nan if sample in SAMPLES[:2] else 4.25,
                 "sex": "female" if sample == "s1" else "",
                 "sex_observed": "female" if sample == "s1" else "",
                 "sex_status": "agrees" if sample == "s1" else "not_testable",
@@ -206,7 +236,7 @@ def libraries(root: Path, **failed: str) -> pd.DataFrame:
 
 def _cells(rng: np.random.Generator) -> pd.DataFrame:
     sheet = sample_sheet()
-    rows = sheet.loc[np.repeat(SAMPLES, CELLS_PER_SAMPLE)].reset_index()
+    rows = sheet.loc[np.repeat(SAMPLES, CELLS_PER_SAMPLE)].drop(columns="file").reset_index()
     barcodes = [f"C{i % CELLS_PER_SAMPLE}" for i in range(len(rows))]
     rows.insert(1, "barcode", barcodes)
     types = np.array(list(CELL_TYPES))[rng.integers(0, len(CELL_TYPES), len(rows))]
@@ -217,6 +247,11 @@ def _cells(rng: np.random.Generator) -> pd.DataFrame:
     rows["pct_mito"] = np.where(rows["dataset"] == "d_spleen", np.nan, 3.0)
     rows["doublet_score"] = np.nan
     rows["ambient"] = np.nan
+    rows["pct_ribo"] = rows["n_genes"] / 40
+    rows["pct_hb"] = 0.0
+    for number, score in enumerate(("stress_score", "s_score", "g2m_score")):
+        rows[score] = np.sin(np.arange(len(rows)) + number)
+    rows["phase"] = np.where(rows["s_score"] > 0.9, "S", "G1")
     rows["qc_lineage"] = "unresolved"
     rows.index = pd.Index(rows["sample"] + ":" + rows["barcode"], name="cell_id")
     return rows
@@ -251,7 +286,11 @@ def _write_qc(root: Path, sample: str, rng: np.random.Generator) -> None:
             "pct_mito": np.nan if sample in SAMPLES[:2] else rng.uniform(0, 30, n),
             "pct_ribo": rng.uniform(0, 30, n),
             "pct_hb": 0.0,
-            "complexity": 0.8,
+            "complexity": rng.uniform(0.6, 0.95, n),
+            "stress_score": np.sin(np.arange(n)),
+            "s_score": np.sin(np.arange(n) + 1),
+            "g2m_score": np.sin(np.arange(n) + 2),
+            "phase": rng.choice(["G1", "S", "G2M"], n).astype(object),
             "doublet_score": np.nan if sample != "s3" else rng.uniform(0, 1, n),
             "ambient": np.nan,
             "lineage": rng.choice(["B", "erythroid", "neutrophil", "unresolved"], n),
@@ -324,7 +363,7 @@ def write_provenance(root: Path) -> Path:
     return root / "provenance.json"
 
 
-def build_pages(root: Path, samples: list[str]) -> Path:
+def build_pages(root: Path, samples: list[str], config: dict = CONFIG) -> Path:
     """Write the index and the pages of some samples of a made-up run."""
     sheet = sample_sheet()
     for sample in samples:
@@ -335,7 +374,7 @@ def build_pages(root: Path, samples: list[str]) -> Path:
             folder / "qc.html",
             verdicts=root / "samples.tsv",
             sheet=sheet.loc[sample].to_dict(),
-            settings=CONFIG["qc"],
+            settings=config["qc"],
         )
-    build_index(root, config=CONFIG, samples=sheet, registry=registry())
+    build_index(root, config=config, samples=sheet, registry=registry())
     return root

@@ -379,3 +379,54 @@ def _signals() -> dict[str, pd.DataFrame]:
         "emh_axes": pd.DataFrame(axes),
         "axes": pd.DataFrame(readings),
     }
+
+
+def write_zoom(root: Path, cells: pd.DataFrame, lineage: str) -> None:
+    """Write the tables of a lineage that was clustered by itself, in two clusters."""
+    folder = root / "cluster/zoom" / lineage
+    own = cells.index[cells["cell_type"] == SCRIPT]
+    clusters = pd.DataFrame(
+        {"cell_id": own, "cluster": ["0", "0", "1"] * (len(own) // 3) + ["0"] * (len(own) % 3)}
+    )
+    write_table(clusters, folder / "clusters.parquet")
+    curve = pd.DataFrame({"resolution": [0.5, 1.0], "n_clusters": [1, 2], "n_stable": [1, 1]})
+    curve = curve.assign(found_again=[1.0, 0.84], score=[0.3, 0.5], verdict="unstable")
+    write_table(curve.assign(chosen=[False, True]), folder / "resolutions.tsv")
+    sizes = clusters["cluster"].value_counts()
+    found = [(0.5, False, 0, len(own), 1.0, 1.0)]
+    found += [(1.0, True, n, sizes[str(n)], share, 0.7) for n, share in ((0, 0.9), (1, 0.72))]
+    columns = ["resolution", "chosen", "cluster", "n_cells", "found_again", "jaccard"]
+    write_table(pd.DataFrame(found, columns=columns), folder / "found_again.tsv")
+    markers = pd.DataFrame({"cluster": [0, 0, 1], "gene": [GENES[5], "Kitl", "Lif"]})
+    markers = markers.assign(lineage="neutrophil", cell_type=SCRIPT, log2_fold_change=2.0)
+    write_table(markers.assign(pct_in=0.5, pct_out=0.1, score=1.0), folder / "markers.tsv")
+
+
+def write_transferred(root: Path, cells: pd.DataFrame) -> None:
+    """Write labels that went from ``s1`` to all other cells; those of HSPC are wrong."""
+    others = cells[cells["sample"] != "s1"]
+    lineage = others["cell_type"].map(CELL_TYPES)
+    label = lineage.where(lineage != "erythroid", "unknown").replace({"B": f"B {SCRIPT}"})
+    label = label.mask(lineage == "HSPC", f"B {SCRIPT}")
+    usual = label.replace({f"B {SCRIPT}": "B", "unknown": ""})
+    agrees = pd.Series(usual == lineage, dtype="boolean").where(label != "unknown")
+    table = pd.DataFrame({"cell_id": others.index, "label": label.to_numpy(), "share": 0.9})
+    table = table.assign(distance=1.0, limit=2.0, in_reference=(label != "unknown").to_numpy())
+    table = table.assign(usual_lineage=usual.to_numpy(), agrees=agrees.to_numpy())
+    write_table(table, root / "annotate/transferred.parquet")
+    rows = []
+    for name, part in table[table["label"] != "unknown"].groupby("label"):
+        wrong = "HSPC" if name.startswith("B ") else ""
+        rows.append(
+            (name, 30, part["usual_lineage"].iloc[0], 0.9, len(part), part["agrees"].mean(), wrong)
+        )
+    columns = [
+        "label",
+        "n_labelled",
+        "usual_lineage",
+        "labelled_agree",
+        "n_cells",
+        "agree",
+        "other_lineage",
+    ]
+    write_table(pd.DataFrame(rows, columns=columns), root / "annotate/transferred.tsv")

@@ -98,3 +98,23 @@ class Tables:
         """Return the rows of a table about the contrast with this title."""
         table = self.read(path)
         return table[table["contrast"] == self.contrast[title]]
+
+
+def table_rows(page: Path, name: str) -> list[dict[str, str]]:
+    """Return the rows of one of a page's tables, as a reader sees them: heading -> text."""
+    html = re.sub(r"\s+", " ", page.read_text(encoding="utf-8"))
+    table = re.search(rf'<table id="{name}".*?</table>', html)[0]
+
+    def texts(row: str) -> list[str]:
+        cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)
+        return [unescape(re.sub(r"<[^>]+>", "", cell)).strip() for cell in cells]
+
+    headings, *rows = map(texts, re.findall(r"<tr[^>]*>(.*?)</tr>", table))
+    return [dict(zip(headings, row, strict=True)) for row in rows]
+
+
+def linked_table(page: Path, name: str) -> Path:
+    """Return the file that the caption of one of a page's tables links."""
+    html = page.read_text(encoding="utf-8")
+    caption = re.search(rf'id="{name}-caption">(.*?)</p>', html, flags=re.DOTALL)[1]
+    return (page.parent / re.search(r'<a href="([^"]+)"', caption)[1]).resolve()

@@ -10,10 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import browser
+from browser import opened
 from emhniche.report import interactive, words
 from emhniche.report.binned import SIDE, bin_cells, composition, means
 from emhniche.report.index_page import build_index
-from emhniche.report.interactive import NOT_MEASURED, map_data, unpack
+from emhniche.report.interactive import map_data
+from emhniche.report.packed import NOT_MEASURED, unpack
 from emhniche.report.tables import read_run
 from fake_run import CONFIG, make_run, registry, sample_sheet, write_provenance
 
@@ -82,6 +85,9 @@ def test_beyond_the_limit_every_cell_is_in_a_square(run, monkeypatch: pytest.Mon
             codes = unpack(dot["data"], np.uint8)
             assert one["missing"] == dot["missing"] == (codes == NOT_MEASURED).sum()
             continue
+        if "by" in one:  # what follows from the sample is told once a sample
+            assert one == dot
+            continue
         kinds = {"entries": np.uint16, "codes": np.uint8, "counts": np.uint32}
         parts = {key: unpack(one["data"][key], kind) for key, kind in kinds.items()}
         held = list(split(parts))
@@ -140,3 +146,25 @@ def test_the_page_says_how_many_cells_are_drawn_and_how(run, monkeypatch: pytest
     page = Path(run.root / "report/index.html").read_text(encoding="utf-8")
     text = re.sub(r"\s+", " ", page)
     assert f"All {words.number(len(run['umap']))} cells are drawn, in squares" in text
+    with browser.started() as chromium, opened(chromium, run.root / "report/index.html") as one:
+        check_legends(one.page, run)
+        one.is_quiet()
+
+
+def check_legends(page, run) -> None:
+    """Compare the legends of squares with the cells: what follows from the sample is put together
+    in the browser."""
+    options = page.locator("#map-colour option").all_inner_texts()
+    for name in ("sample", "donor", "condition", "own <b>column"):
+        page.select_option("#map-colour", index=options.index(name))
+        page.wait_for_function(
+            "(name) => document.getElementById('map-canvas').ariaLabel.endsWith(` by ${name}`)",
+            arg=name,
+        )
+        legend = page.evaluate(
+            """() => [...document.querySelectorAll("#map-legend button")].map((one) =>
+            [...one.querySelectorAll("span")].map((part) => part.textContent))"""
+        )
+        cells = run.cells[name][run.cells[name] != ""].astype(str).value_counts()
+        expected = {words.name(key) if name != "sample" else key: n for key, n in cells.items()}
+        assert {key: int(n) for key, n in legend} == expected, name

@@ -3,6 +3,7 @@
 The run is brought up to date where `make demo` puts it; after `make demo` that takes seconds.
 """
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -91,6 +92,17 @@ def test_pages_are_small_for_16_samples_and_10_000_cells(demo, pages):
     index = demo / "report/index.html"
     assert int(sentences(index)[0].split()[0].replace(",", "")) > 10_000
     assert index.stat().st_size < INDEX_BYTES
+
+
+def test_every_figure_links_the_table_it_was_drawn_from(pages):
+    for page in pages:
+        captions = re.findall(r"<figcaption>.*?</figcaption>", page.read_text(), flags=re.DOTALL)
+        assert len(captions) >= 2, page
+        for caption in captions:
+            tables = re.findall(r'href="([^"]+\.(?:tsv|parquet))"', caption)
+            assert tables, (page, caption)
+            if page.name == "qc.html":
+                assert all(table.endswith(".tsv") for table in tables), (page, caption)
 
 
 def test_links_between_pages_lead_somewhere(chromium, pages):

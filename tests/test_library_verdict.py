@@ -25,6 +25,7 @@ def summary(observed="", **changes):
         "found": judge_measures(measures, LIMITS),
         "n_in": 600,
         "n_kept": measures["kept_cells"],
+        "medians": {"n_counts": 1500.0, "pct_mito": 3.5},
         "sex_genes": {"female": None, "male": None, "observed": observed},
     }
 
@@ -58,6 +59,8 @@ def test_a_failed_library_is_out_unless_the_sheet_says_otherwise():
     table = judge_libraries(summaries, sheet(names, keep_failed=["no", "no", "yes"]), NO_PAIR)
     assert list(table) == COLUMNS
     assert table["verdict"].tolist() == ["pass", "fail", "fail"]
+    assert table["share_kept"].tolist() == [500 / 600, 5 / 600, 5 / 600]
+    assert (table["median_counts"] == 1500).all() and (table["kept_pct_mito"] == 3.5).all()
     assert table["kept"].tolist() == [True, False, True]
 
 

@@ -11,16 +11,18 @@ import pytest
 from anndata import read_h5ad
 
 from emhniche.io import read_json, read_table, write_table
-from emhniche.report import figures, words
+from emhniche.report import figures, transferred_section, words, zoom_section
 from emhniche.report.findings import all_findings, standfirst
-from emhniche.report.interactive import NOT_MEASURED, map_data, panel_expression, unpack
+from emhniche.report.interactive import map_data, panel_expression
 from emhniche.report.methods import cited, methods_text
 from emhniche.report.niche_figures import panel_map
+from emhniche.report.packed import NOT_MEASURED, unpack
 from emhniche.report.sample_page import summarise
-from emhniche.report.tables import TABLES, read_run
+from emhniche.report.tables import TABLES, TRANSFERRED, ZOOM, read_run
 from fake_names import CELL_TYPES, CONTRAST, EVIL_SAMPLE, GENES, LONG, SAMPLES, SCRIPT
 from fake_run import (
     CONFIG,
+    UNASKED,
     build_pages,
     libraries,
     make_run,
@@ -71,7 +73,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bare_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = make_run(tmp_path_factory.mktemp("bare"), testable=False)
     write_provenance(folder)
-    return build_pages(folder, [])
+    return build_pages(folder, [], UNASKED)
 
 
 @pytest.fixture(scope="module")
@@ -339,6 +341,28 @@ def test_pages_build_from_empty_tables(bare_root: Path):
     assert ">None<" not in page.html
 
 
+def test_what_was_asked_for_is_on_the_index_and_else_nothing(root: Path, bare_root: Path, run):
+    page, bare = (Page(one / "report/index.html") for one in (root, bare_root))
+    shown, unasked = ({attrs.get("id") for attrs in one.find("figure")} for one in (page, bare))
+    assert {"figure-zoom-neutrophil", "figure-transferred"} <= shown
+    for told in (*transferred_section.sentences(run), zoom_section.sections(run)[0]["text"]):
+        assert told in page.text
+    assert not {"figure-zoom-neutrophil", "figure-transferred"} & unasked
+    assert "by itself" not in bare.text and "Published labels" not in bare.text
+
+
+def test_every_figure_of_a_sample_links_tables_that_are_there(root: Path):
+    for sample in BUILT:
+        folder = root / "samples" / sample
+        page = (folder / "qc.html").read_text(encoding="utf-8")
+        captions = re.findall(r"<figcaption>.*?</figcaption>", page, flags=re.DOTALL)
+        assert len(captions) == len(re.findall("<figure ", page)) >= 5
+        for caption in captions:
+            linked = re.findall(r'href="([^"]+\.tsv)"', caption)
+            assert linked, caption
+            assert all((folder / table).is_file() for table in linked), linked
+
+
 def test_sample_page_answers_its_questions(root: Path):
     qc = read_json(root / "samples/s3/qc.json")
     page = Page(root / "samples/s3/qc.html")
@@ -439,6 +463,10 @@ def test_rule_asks_for_every_table_the_page_reads():
     body = rules[rules.index("rule report:") :]
     for path, _ in TABLES.values():
         assert f'"<results>/{path}"' in body, path
+    asked = body[: body.index("output:")]
+    assert f"table={json.dumps(list(ZOOM))}" in asked
+    names = {path.partition(".")[0] for path, _ in TRANSFERRED.values()}
+    assert all(f"{name}.{{kind}}" in asked for name in names)
 
 
 def test_every_caption_named_in_the_rules_exists():

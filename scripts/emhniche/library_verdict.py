@@ -24,6 +24,9 @@ COLUMNS = [
     "n_in",
     "n_kept",
     *MEASURES,
+    "share_kept",
+    "median_counts",
+    "kept_pct_mito",
     "sex",
     "sex_observed",
     "sex_status",
@@ -54,7 +57,9 @@ def judge_libraries(
     -------
     pandas.DataFrame
         One row a sample, :data:`COLUMNS`: ``verdict``, ``verdict_reason``, ``kept`` (whether the
-        sample is part of what follows), the measures, and what sex genes and duplicates show.
+        sample is part of what follows), the measures, ``share_kept``, medians of the kept cells
+        (``median_counts``; ``kept_pct_mito``, where ``median_pct_mito`` is that of all barcodes
+        with enough counts and genes), and what sex genes and duplicates show.
 
     Raises
     ------
@@ -86,6 +91,7 @@ def judge_libraries(
                 "n_in": summary["n_in"],
                 "n_kept": summary["n_kept"],
                 **{key: summary["measures"][key] for key in MEASURES},
+                **_of_kept_cells(summary),
                 "sex": table.at[name, "sex"],
                 "sex_observed": table.at[name, "observed"],
                 "sex_status": sex["sex_status"],
@@ -114,6 +120,16 @@ def _within_the_run(duplicates: pd.DataFrame, failed: set[str], forced: set[str]
         if stays[-1] and row.level == "fail" and row.sample not in forced:
             out.add(row.sample)
     return duplicates[np.array(stays, dtype=bool)]
+
+
+def _of_kept_cells(summary: Mapping) -> dict[str, float]:
+    """Return what tables of samples show beside the measures; the medians are of kept cells."""
+    n_in, medians = summary["n_in"], summary["medians"]
+    return {
+        "share_kept": summary["n_kept"] / n_in if n_in else np.nan,
+        "median_counts": medians["n_counts"],
+        "kept_pct_mito": medians["pct_mito"],
+    }
 
 
 def _own_faults(summary: Mapping, sex: pd.Series) -> list[tuple[str, str]]:

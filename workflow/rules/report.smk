@@ -19,6 +19,8 @@ FIGURES = {
     "metrics": "metrics",
     "umap": "umap",
     "resolutions": "resolutions",
+    **{f"zoom-{lineage}": "zoom" for lineage in run.config["cluster"]["zoom"]},
+    **({"transferred": "transferred"} if run.config["annotate"]["label_samples"] else {}),
     "composition": "composition",
     "responses": "responses_figure",
     "emh-index": "emh_index_figure",
@@ -48,6 +50,10 @@ rule qc_page:
         multiqc=[
             f"<results>/samples/{{sample}}/qc_{name}_mqc.json"
             for name in ("general", "table", "losses")
+        ],
+        tables=[
+            f"<results>/samples/{{sample}}/qc_{name}.tsv"
+            for name in ("barcodes", "thresholds", "lineages", "metrics")
         ],
     log:
         "<logs>/report/{sample}.log",
@@ -169,7 +175,16 @@ rule report:
         resolutions="<results>/cluster/resolutions.tsv",
         found_again="<results>/cluster/found_again.tsv",
         cluster_tree="<results>/cluster/tree.tsv",
+        zooms=expand(
+            "<results>/cluster/zoom/{lineage}/{table}",
+            lineage=run.config["cluster"]["zoom"],
+            table=["clusters.parquet", "resolutions.tsv", "found_again.tsv", "markers.tsv"],
+        ),
         annotation="<results>/annotate/annotation.parquet",
+        transferred=expand(
+            "<results>/annotate/transferred.{kind}",
+            kind=["parquet", "tsv"] if run.config["annotate"]["label_samples"] else [],
+        ),
         cluster_types="<results>/annotate/clusters.tsv",
         markers="<results>/annotate/markers.tsv",
         scores="<results>/score/scores.parquet",
@@ -217,6 +232,12 @@ rule report:
             category="Tables",
             labels={"table": "report/losses.tsv"},
         ),
+        losses_by_lineage=report(
+            "<results>/report/losses_by_lineage.tsv",
+            caption="../report/losses_by_lineage.rst",
+            category="Tables",
+            labels={"table": "report/losses_by_lineage.tsv"},
+        ),
         multiqc="<results>/report/lineages_mqc.json",
     log:
         "<logs>/report/index.log",
@@ -246,6 +267,7 @@ rule crate:
         results=[
             *rules.report.input,
             *rules.report.output,
+            *expand(rules.qc_page.output.tables, sample=run.samples.index),
             "<results>/atlas.h5ad",
             *(["<results>/report/planted.html"] if run.study else []),
         ],

@@ -111,7 +111,7 @@ def join_columns(
     for table in (clusters, annotation, plain):
         columns = _aligned(table, obs.index)
         joined = joined.drop(columns=columns.columns, errors="ignore").join(columns)
-    joined = joined.join(_myeloid_columns(calls, obs.index))
+    joined = joined.join(myeloid_columns(calls, obs.index))
     text = [
         c
         for c in joined
@@ -143,8 +143,22 @@ def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(text, object))
 
 
-def _myeloid_columns(calls: pd.DataFrame, cells: pd.Index) -> pd.DataFrame:
-    """Return the myeloid columns of every cell; cells outside the gates have NaN and no call."""
+def myeloid_columns(calls: pd.DataFrame, cells: pd.Index) -> pd.DataFrame:
+    """Return the myeloid columns of every cell; cells outside the gates have NaN and no call.
+
+    Parameters
+    ----------
+    calls
+        ``myeloid/calls.parquet``: one row a myeloid cell and signature.
+    cells
+        Ids of the cells wanted, in order.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``maturation``, ``residual_<signature>`` and ``pathological`` (``yes``, ``no``,
+        ``no_call``).
+    """
     columns = pd.DataFrame(index=cells)
     by_cell = calls.groupby(CELL_ID, sort=False)
     columns["maturation"] = by_cell["maturation"].first().reindex(cells).astype("float32")

@@ -18,7 +18,9 @@ from emhniche.report import (
     run_figures,
     signals_figures,
     supply_figures,
+    transferred_section,
     words,
+    zoom_section,
 )
 from emhniche.report.findings import all_findings, frequencies, standfirst
 from emhniche.report.glance import glance
@@ -82,6 +84,7 @@ def build_index(
     cells = cell_frame(run)
     report = root / "report"
     write_table(run_figures.loss_counts(run.qc), report / "losses.tsv")
+    write_table(index_tables.losses_by_lineage(run.qc), report / "losses_by_lineage.tsv")
     pictures = {
         name: save_picture(one, report / "figures", page=report)
         for name, one in draw(run, cells).items()
@@ -112,6 +115,8 @@ def build_index(
             "not_called": list(not_called(run)),
             "pictures": pictures,
             "map": map_data(run, genes, seed=config["seed"]),
+            "zooms": zoom_section.sections(run),
+            "transferred": transferred_section.section(run),
             "tables": tables(run, provenance),
             "axes": axes_table.axes_tables(run),
             "limits": limits(samples, run["design"]),

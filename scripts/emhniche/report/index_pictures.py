@@ -16,7 +16,9 @@ from emhniche.report import (
     run_figures,
     signals_figures,
     supply_figures,
+    transferred_section,
     words,
+    zoom_section,
 )
 from emhniche.report.myeloid_gates import MAX_PLACES, shown_gates
 from emhniche.report.render import Picture, picture
@@ -52,6 +54,8 @@ def draw(run: RunTables, cells: pd.DataFrame) -> dict[str, Picture]:
         *_integration(run),
         _umap(run, cells),
         _resolutions(run),
+        *zoom_section.pictures(run),
+        *transferred_section.pictures(run),
         picture(
             "composition",
             run_figures.composition(cells, run.samples),

@@ -23,6 +23,9 @@ SHEET = (
 )
 """What the index says of a sample from its sheet."""
 
+MIN_BARCODES = 10
+"""Fewest barcodes of a lineage whose loss is shown."""
+
 N_MARKERS = 6
 """Marker genes named for a cluster."""
 
@@ -30,24 +33,21 @@ N_MARKERS = 6
 def sample_table(run: RunTables) -> PageTable:
     """Return one row a sample: its verdict, its sheet and what was kept."""
     rows = []
+    judged = run["libraries"].set_index("sample")
     for sample, sheet in run.samples.iterrows():
-        qc = run.qc[sample]
+        qc = judged.loc[sample]
         rows.append(
             {
                 "sample": sample,
                 "verdict": qc["verdict"],
                 "used": "yes" if qc["kept"] else "kept out",
-                "why": qc["verdict_reason"],
+                "why": run.qc[sample]["verdict_reason"],
                 "sex": sheet.get("sex"),
                 **{key: sheet.get(key) for key in ("dataset", "tissue", "condition", "chemistry")},
                 "donor": sheet["donor"] if sheet["donor_known"] else "unknown",
                 "enrichment": sheet.get("enrichment"),
-                "n_in": qc["n_in"],
-                "n_kept": qc["n_kept"],
-                "share": qc["n_kept"] / qc["n_in"],
-                "n_counts": qc["medians"].get("n_counts"),
-                "n_genes": qc["medians"].get("n_genes"),
-                "pct_mito": qc["medians"].get("pct_mito"),
+                **{key: qc[key] for key in ("n_in", "n_kept", "share_kept")},
+                **{key: qc[key] for key in ("median_counts", "median_genes", "kept_pct_mito")},
             }
         )
     table = pd.DataFrame(rows)
@@ -59,10 +59,10 @@ def sample_table(run: RunTables) -> PageTable:
         *([Column("used", "In the run", "text")] if failed else []),
         Column("n_in", "Barcodes", "count"),
         Column("n_kept", "Kept", "count"),
-        Column("share", "Kept %", "percent"),
-        Column("n_counts", "Counts", "count"),
-        Column("n_genes", "Genes", "count"),
-        Column("pct_mito", "Mito %", "number"),
+        Column("share_kept", "Kept %", "percent"),
+        Column("median_counts", "Counts", "count"),
+        Column("median_genes", "Genes", "count"),
+        Column("kept_pct_mito", "Mito %", "number"),
         *differing,
         *([Column("why", "Reason of the verdict", "prose")] if table["why"].any() else []),
     ]
@@ -92,39 +92,54 @@ def _split_shared(table: pd.DataFrame, columns: Sequence[Column]) -> tuple[list[
 
 def loss_table(run: RunTables) -> PageTable:
     """Return one row a sample and lineage of at least ten barcodes, greatest loss first."""
-    rows = [
-        {
-            "sample": sample,
-            "lineage": row["lineage"],
-            "n_in": row["n_in"],
-            "n_kept": row["n_kept"],
-            "lost": 1 - row["n_kept"] / row["n_in"],
-            "reason": words.reason(max(row["removed"], key=row["removed"].get))
-            if row["removed"]
-            else "",
-        }
-        for sample, qc in run.qc.items()
-        for row in qc["lineages"]
-        if row["n_in"] >= 10
-    ]
-    names = ["sample", "lineage", "n_in", "n_kept", "lost", "reason"]
-    table = pd.DataFrame(rows, columns=names)
-    table = table.sort_values(["lost", "n_in"], ascending=False, kind="stable")
+    table = losses_by_lineage(run.qc)
+    table = table[table["n_in"] >= MIN_BARCODES]
+    table = table.assign(
+        reason=table["main_reason"].map(lambda one: words.reason(one) if one else "")
+    )
+    table = table.sort_values(["share_lost", "n_in"], ascending=False, kind="stable")
     columns = [
         Column("sample", "Sample", "sample"),
         Column("lineage", "Lineage"),
         Column("n_in", "Barcodes", "count"),
         Column("n_kept", "Kept", "count"),
-        Column("lost", "Lost", "percent"),
+        Column("share_lost", "Lost", "percent"),
         Column("reason", "Main reason", "text"),
     ]
     return page_table(
         "loss-table",
         table,
         columns,
+        source="losses_by_lineage.tsv",
         caption="Losses by lineage, of ten barcodes or more.",
         searchable=True,
     )
+
+
+def losses_by_lineage(qc: Mapping[str, Mapping]) -> pd.DataFrame:
+    """Return what each lineage of each sample lost.
+
+    Parameters
+    ----------
+    qc
+        Sample -> its ``qc.json``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``sample``, ``lineage``, ``n_in``, ``n_kept``, ``share_lost`` (0 to 1), ``main_reason``
+        (empty where nothing was lost) and ``n_main_reason`` (barcodes removed for it).
+    """
+    rows = []
+    for sample, one in qc.items():
+        for row in one["lineages"]:
+            removed = row["removed"]
+            main = max(removed, key=removed.get) if removed else ""
+            share = 1 - row["n_kept"] / row["n_in"]
+            counts = (row["n_in"], row["n_kept"], share, main, removed.get(main, 0))
+            rows.append((sample, row["lineage"], *counts))
+    columns = ["sample", "lineage", "n_in", "n_kept", "share_lost", "main_reason", "n_main_reason"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def metric_table(run: RunTables) -> PageTable:
@@ -212,7 +227,13 @@ def input_table(provenance: Mapping) -> PageTable:
         columns=["dataset", "file", "accession", "licence", "sha256"],
     )
     columns = [Column(key, key.capitalize(), "text") for key in table.columns]
-    return page_table("inputs-table", table, columns, caption="Public files of this run.")
+    return page_table(
+        "inputs-table",
+        table,
+        columns,
+        source="../provenance.json",
+        caption="Public files of this run.",
+    )
 
 
 def run_table(

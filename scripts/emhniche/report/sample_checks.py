@@ -74,6 +74,19 @@ def describe_twin(row: Mapping) -> str:
     return "No earlier sample of the run holds the same cells."
 
 
+def describe_composition(qc: Mapping) -> str:
+    """Say how complex the kept cells are and what part of their counts is of two kinds of gene."""
+    medians = qc["medians"]
+    shares = [
+        f"{words.significant(medians.get(key), 2)} % of {genes} genes"
+        for key, genes in (("pct_ribo", "ribosomal"), ("pct_hb", "haemoglobin"))
+        if not words.is_missing(medians.get(key))
+    ]
+    told = f"In the median kept cell complexity is {words.number(medians.get('complexity'), 2)}"
+    held = f"; of its counts are {words.join(shares)}" if shares else ""
+    return f"{told}{held}. None of these removes a barcode."
+
+
 def describe_states(qc: Mapping) -> str:
     """Say how many kept cells cycle, and that no cell was removed for its state."""
     phases = qc["states"]["phases"]

@@ -1,7 +1,8 @@
 """What came in with one sample, what was lost, why, and which lineages lost most?
 
-:func:`build_sample_page` turns a sample's ``qc.json`` and ``qc.parquet`` into its ``qc.html``;
-every number on the page comes from those two files and the sample's row of ``samples.tsv``.
+:func:`build_sample_page` turns a sample's ``qc.json`` and ``qc.parquet`` into its ``qc.html`` and
+the tables that its figures link; every number on the page comes from those two files and the
+sample's row of ``samples.tsv``.
 """
 
 from collections.abc import Mapping
@@ -10,8 +11,16 @@ from pathlib import Path
 import pandas as pd
 
 from emhniche.io import read_json, read_table, write_text
-from emhniche.report import sample_checks, sample_figures, words
+from emhniche.report import sample_checks, sample_figures, sample_states, words
 from emhniche.report.render import Picture, picture, render
+from emhniche.report.sample_tables import (
+    BARCODES,
+    LINEAGES,
+    METRICS,
+    THRESHOLDS,
+    sample_tables,
+    write_sample_tables,
+)
 
 SHEET_WORDS = {
     "dataset": "Dataset",
@@ -51,14 +60,14 @@ def build_sample_page(
     settings: Mapping,
     simulated: bool = False,
 ) -> None:
-    """Write the quality-control page of one sample.
+    """Write the quality-control page of one sample, and its tables beside it.
 
     Parameters
     ----------
     qc_json, qc_table
         The sample's ``qc.json`` and ``qc.parquet``.
     output
-        Where ``qc.html`` goes.
+        Where ``qc.html`` goes; :func:`emhniche.report.sample_tables.sample_tables` go beside it.
     verdicts
         ``samples.tsv`` of the run.
     sheet
@@ -71,7 +80,9 @@ def build_sample_page(
     qc = read_json(qc_json)
     judged = read_table(verdicts).set_index("sample").loc[qc["sample"]].to_dict()
     qc |= {key: judged[key] for key in ("verdict", "verdict_reason")}
-    table = sample_figures.with_fate(read_table(qc_table))
+    barcodes = read_table(qc_table)
+    tables = sample_tables(qc, barcodes)
+    table = sample_figures.with_fate(barcodes)
     reasons = words.order(qc["removed"], list(words.REASON_WORDS))
     page = render(
         "sample.html.j2",
@@ -89,7 +100,8 @@ def build_sample_page(
             "state_rows": sample_checks.state_rows(qc),
             "facts": sheet_facts(sheet),
             "came_in": _came_in(qc, table),
-            "pictures": _pictures(qc, table),
+            "pictures": _pictures(qc, table) | _state_pictures(table, tables),
+            "composition": sample_checks.describe_composition(qc),
             "reasons": reasons,
             "losses": sorted(qc["lineages"], key=lambda row: (-row["n_in"], row["lineage"])),
             "doublets": sample_checks.describe_doublets(qc),
@@ -99,6 +111,7 @@ def build_sample_page(
             "method": _method(settings),
         },
     )
+    write_sample_tables(tables, Path(output).parent)
     write_text(page, output)
 
 
@@ -258,23 +271,27 @@ def _pictures(qc: Mapping, table: pd.DataFrame) -> dict[str, Picture]:
             caption="Left: counts of every barcode, sorted. Right: the same by coarse lineage, one "
             "dot a barcode, black where it was removed for any reason; the red tick is the "
             "lineage's own lower limit, and the number behind its name counts its barcodes.",
+            tables=[BARCODES, THRESHOLDS],
         ),
         "genes": picture(
             "genes",
             sample_figures.genes(table),
             caption="Genes against counts, by what became of the barcode. In brackets: barcodes.",
+            tables=[BARCODES],
         ),
         "losses": picture(
             "losses",
             sample_figures.losses(qc["lineages"]),
             caption="Share of each lineage's barcodes that was removed, by reason; the lineage "
             "that lost the greatest share is on top.",
+            tables=[LINEAGES],
         ),
         "mito": picture(
             "mito",
             sample_figures.mitochondrial(table, thresholds) if mito else None,
             caption="Mitochondrial share of each barcode's counts by coarse lineage; black where "
             "it was removed for any reason, red tick: the lineage's upper limit.",
+            tables=[BARCODES, THRESHOLDS],
             nothing="Not measured: the file lists no mitochondrial gene, so no barcode was removed "
             "for it.",
         ),
@@ -284,6 +301,33 @@ def _pictures(qc: Mapping, table: pd.DataFrame) -> dict[str, Picture]:
             caption="Doublet scores of the usable barcodes, by "
             f"{sample_checks.METHOD_WORDS[qc['doublets']['method']]}: 1 is most like two cells in "
             "one droplet.",
+            tables=[BARCODES],
+        ),
+    }
+
+
+def _state_pictures(table: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> dict[str, Picture]:
+    """Draw of what kind the RNA is and in what state the cells are, by lineage."""
+    lineages = sample_figures.by_size(table)
+    quantiles = tables[METRICS]
+    return {
+        "composition": picture(
+            "composition",
+            sample_states.composition(quantiles, lineages),
+            caption="Distribution by coarse lineage: in colour kept cells, in black removed "
+            f"barcodes; of fewer than {sample_states.FEWEST} none is drawn. Complexity is the "
+            "ratio of the logarithms, so a barcode whose counts are few genes' lies at the left.",
+            tables=[METRICS],
+            nothing="No lineage has enough barcodes for a distribution.",
+        ),
+        "states": picture(
+            "states",
+            sample_states.states(table, tables[LINEAGES], quantiles, lineages),
+            caption="Kept cells. Left: the scores of the cell cycle, a dot a cell. Middle: phases "
+            "by coarse lineage, in brackets the cells with a phase. Right: stress score in the "
+            "same order of lineages; 0 is the level of other genes of like expression.",
+            tables=[BARCODES, LINEAGES, METRICS],
+            nothing="Neither cell cycle nor stress was scored.",
         ),
     }
 

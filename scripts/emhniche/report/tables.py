@@ -5,7 +5,7 @@ columns the page states. A table may have no rows; it may not lack a column.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
@@ -21,7 +21,10 @@ GATE = ("lineage", "tissue", "dataset", "signature")
 TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "libraries": (
         "samples.tsv",
-        ("sample", "verdict", "verdict_reason", "kept", "sex_observed", "duplicate_of"),
+        (
+            *("sample", "verdict", "verdict_reason", "kept", "n_in", "n_kept", "share_kept"),
+            *("median_counts", "median_genes", "kept_pct_mito", "sex_observed", "duplicate_of"),
+        ),
     ),
     "metrics": ("integration/metrics.tsv", ("method", "metric", "value", "floor", "ceiling")),
     "mixing": (
@@ -176,6 +179,29 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """Name of a table -> its path below the results folder and the columns the pages lean on."""
 
+ZOOM: Mapping[str, tuple[str, ...]] = {
+    "clusters.parquet": (CELL_ID, "cluster"),
+    "resolutions.tsv": ("resolution", "n_clusters", "found_again", "verdict", "chosen"),
+    "found_again.tsv": ("chosen", "cluster", "n_cells", "found_again"),
+    "markers.tsv": ("cluster", "cell_type", "gene", "log2_fold_change"),
+}
+"""Table of ``cluster/zoom/<lineage>/`` -> the columns the pages lean on."""
+
+TRANSFERRED: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "cells": (
+        "annotate/transferred.parquet",
+        (CELL_ID, "label", "in_reference", "usual_lineage", "agrees"),
+    ),
+    "labels": (
+        "annotate/transferred.tsv",
+        (
+            *("label", "n_labelled", "usual_lineage", "labelled_agree", "n_cells", "agree"),
+            "other_lineage",
+        ),
+    ),
+}
+"""Tables of the labels that went from some samples to all other cells."""
+
 
 @dataclass(frozen=True)
 class RunTables:
@@ -200,6 +226,11 @@ class RunTables:
         Training history of the primary integration method; empty when it has none.
     tables
         Name in :data:`TABLES` -> table.
+    zooms
+        Lineage that was clustered by itself -> ``clusters``, ``resolutions``, ``found_again`` and
+        ``markers``; empty where the settings ask for none.
+    transferred
+        ``cells`` and ``labels`` of :data:`TRANSFERRED`; None where no sample lends its labels.
     """
 
     root: Path
@@ -210,6 +241,8 @@ class RunTables:
     cells: pd.DataFrame
     history: pd.DataFrame
     tables: Mapping[str, pd.DataFrame]
+    zooms: Mapping[str, Mapping[str, pd.DataFrame]] = field(default_factory=dict)
+    transferred: Mapping[str, pd.DataFrame] | None = None
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         """Return a table by its name."""
@@ -235,7 +268,7 @@ def read_run(
     Returns
     -------
     RunTables
-        With every table of :data:`TABLES`.
+        With every table of :data:`TABLES`, and those that the settings ask for.
 
     Raises
     ------
@@ -254,7 +287,16 @@ def read_run(
         cells=read_obs(root / "cells.h5ad"),
         history=read_table(history) if history.exists() else pd.DataFrame(),
         tables=tables,
+        zooms={lineage: _zoom(root, lineage) for lineage in config["cluster"]["zoom"]},
+        transferred={name: _checked(root / path, own) for name, (path, own) in TRANSFERRED.items()}
+        if config["annotate"]["label_samples"]
+        else None,
     )
+
+
+def _zoom(root: Path, lineage: str) -> dict[str, pd.DataFrame]:
+    folder = root / "cluster" / "zoom" / lineage
+    return {Path(name).stem: _checked(folder / name, columns) for name, columns in ZOOM.items()}
 
 
 def _judged(root: Path, samples: pd.Index, libraries: pd.DataFrame) -> dict[str, dict]:

@@ -27,8 +27,14 @@
 
   // A column of cells becomes one code a cell. A category of squares becomes what is in each square:
   // from start[i] on, its categories (held) with their cells (number), the most frequent first.
+  // A column that follows from the sample is the samples' column, each code put in its place.
   const codes = async (one) => {
     if (one.codes) return;
+    if (one.by !== undefined) {
+      await codes(data.columns[one.by]);
+      followSample(one, data.columns[one.by]);
+      return;
+    }
     if (!binned || one.kind === "value") {
       one.codes = await unpack(one.data, Uint8Array);
       return;
@@ -39,6 +45,32 @@
     const start = new Uint32Array(entries.length + 1);
     for (let i = 0; i < entries.length; i++) start[i + 1] = start[i] + entries[i];
     Object.assign(one, { start, held, number, codes: Uint8Array.from(entries, (_, i) => held[start[i]]) });
+  };
+
+  const followSample = (one, sample) => {
+    const own = (code) => (code === NOT_MEASURED ? code : one.of_sample[code]);
+    if (!binned) {
+      one.codes = sample.codes.map(own);
+      return;
+    }
+    const start = new Uint32Array(sample.codes.length + 1);
+    const held = [];
+    const number = [];
+    for (let i = 0; i < sample.codes.length; i++) {
+      const cells = new Map();
+      for (let k = sample.start[i]; k < sample.start[i + 1]; k++) {
+        const code = own(sample.held[k]);
+        cells.set(code, (cells.get(code) ?? 0) + sample.number[k]);
+      }
+      const last = (code) => Number(code === NOT_MEASURED);
+      for (const [code, n] of [...cells].sort((a, b) => last(a[0]) - last(b[0]) || b[1] - a[1] || a[0] - b[0])) {
+        held.push(code);
+        number.push(n);
+      }
+      start[i + 1] = held.length;
+    }
+    const most = Uint8Array.from({ length: sample.codes.length }, (_, i) => held[start[i]]);
+    Object.assign(one, { start, held: Uint8Array.from(held), number: Uint32Array.from(number), codes: most });
   };
 
   let x, y, sizes, largest = 1, column, isolated = new Set();

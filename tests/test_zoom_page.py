@@ -1,0 +1,96 @@
+"""What the index says of lineages clustered by themselves and of labels handed on."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from emhniche.report import transferred_section, zoom_section
+from emhniche.report.tables import read_run
+from emhniche.zoom import FOUND_AGAIN_COLUMNS, MARKER_COLUMNS
+from fake_names import SCRIPT
+from fake_run import CONFIG, UNASKED, make_run, registry, sample_sheet
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def run(root: Path):
+    return read_run(root, config=CONFIG, samples=sample_sheet(), registry=registry())
+
+
+def column(table, heading: str) -> list[str]:
+    place = [one.heading for one in table.columns].index(heading)
+    return [row[place][1] for row in table.rows]
+
+
+def test_clusters_of_a_lineage_are_those_of_its_tables(run):
+    (one,) = zoom_section.sections(run)
+    clusters = run.zooms["neutrophil"]["clusters"]["cluster"]
+    assert f"{len(clusters)} cells in 2 clusters at resolution 1" in one["text"]
+    assert "found again in 84 %" in one["text"] and "not stable" in one["text"]
+    assert column(one["table"], "Cells") == [str((clusters == name).sum()) for name in "01"]
+    assert column(one["table"], "Found again") == ["90 %", "72 %"]
+    assert column(one["table"], "First markers") == ["</script><b>G, Kitl", "Lif"]
+    (picture,) = zoom_section.pictures(run)
+    assert picture.drawn
+    dots = picture.figure.axes[0].collections
+    assert [len(part.get_offsets()) for part in dots] == [
+        len(run["umap"]) - len(clusters),
+        len(clusters),
+    ]
+    bars = [bar.get_width() for bar in picture.figure.axes[1].patches]
+    assert bars == [(clusters == name).sum() for name in "01"]
+
+
+def test_a_lineage_of_few_cells_is_said_to_be_one(run):
+    tables = run.zooms["neutrophil"]
+    nothing = {name: table.iloc[:0] for name, table in tables.items()}
+    nothing["found_again"] = pd.DataFrame(columns=FOUND_AGAIN_COLUMNS)
+    nothing["markers"] = pd.DataFrame(columns=MARKER_COLUMNS)
+    few = dataclasses.replace(run, zooms={"NK": nothing})
+    (picture,), (one,) = zoom_section.pictures(few), zoom_section.sections(few)
+    assert not picture.drawn and "NK: too few cells" in picture.caption
+    assert (one["text"], one["table"].rows) == ("", [])
+
+
+def test_labels_and_where_they_disagree_are_those_of_the_tables(run):
+    cells = run.transferred["cells"]
+    known = cells[cells["label"] != "unknown"]
+    agree = int(known["agrees"].sum())
+    assert 0 < agree < len(known) < len(cells)
+    first, second, *third = transferred_section.sentences(run)
+    assert f"Labels of s1 went to {len(known)} of {len(cells)} other cells" in first
+    assert f"{len(cells) - len(known)} lie too far" in first
+    assert second.startswith(f"{agree} of {len(known)} ")
+    wrong = run.transferred["labels"].query("agree < 0.5")
+    assert bool(third) == bool(len(wrong))
+    counts = transferred_section.lineages_by_label(run)
+    assert counts.to_numpy().sum() == len(cells)
+    assert counts.index[-1] == "unknown"
+    label = f"B {SCRIPT}"
+    lineage = run["annotation"].set_index("cell_id")["lineage"]
+    own = lineage.loc[cells.loc[cells["label"] == label, "cell_id"]]
+    assert counts.loc[label, "HSPC"] == (own == "HSPC").sum() > 0
+    (picture,) = transferred_section.pictures(run)
+    drawn = picture.figure.axes[0].images[0].get_array()
+    np.testing.assert_allclose(drawn.sum(axis=1), 100)
+
+
+def test_a_label_whose_cells_mostly_have_another_name_is_told(run):
+    labels = run.transferred["labels"].assign(agree=0.1, n_cells=40, other_lineage="T")
+    made_up = dataclasses.replace(run, transferred={**run.transferred, "labels": labels})
+    told = transferred_section.sentences(made_up)[-1]
+    assert f"B {SCRIPT} (10 % B; of the others most are T)" in told
+
+
+def test_nothing_is_read_or_shown_where_it_was_not_asked(root: Path):
+    unasked = read_run(root, config=UNASKED, samples=sample_sheet(), registry=registry())
+    assert unasked.zooms == {} and unasked.transferred is None
+    assert zoom_section.pictures(unasked) == transferred_section.pictures(unasked) == []
+    assert transferred_section.section(unasked) is None
