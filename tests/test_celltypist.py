@@ -13,9 +13,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 
-from emhniche.celltypist import UNKNOWN, ask_model
+from emhniche.celltypist import ask_model
 from emhniche.celltypist_model import read_model
 from emhniche.errors import InputError
+from emhniche.lineage import UNKNOWN
 from own_project import load, refusal
 from planted import library
 

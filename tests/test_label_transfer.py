@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 
 from emhniche.errors import InputError
-from emhniche.label_transfer import UNKNOWN, transfer_labels
+from emhniche.label_transfer import transfer_labels
+from emhniche.lineage import UNKNOWN
 from emhniche.transfer import learn, transfer
 from own_project import edit, load, refusal
 

@@ -14,9 +14,7 @@ from scipy import sparse, special
 from emhniche.celltypist_model import Model
 from emhniche.errors import InputError
 from emhniche.io import CELL_ID
-
-UNKNOWN = "unknown"
-"""Label of a cell that no class of the model fits."""
+from emhniche.lineage import UNKNOWN
 
 MIN_PROBABILITY = 0.5
 """Probability that the best class needs; as CellTypist's own threshold."""

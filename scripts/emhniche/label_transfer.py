@@ -14,10 +14,8 @@ import pandas as pd
 
 from emhniche.errors import InputError
 from emhniche.io import CELL_ID
+from emhniche.lineage import UNKNOWN
 from emhniche.transfer import NEAREST, learn, transfer
-
-UNKNOWN = "unknown"
-"""Label of a cell that lies too far from all labelled ones."""
 
 logger = logging.getLogger(__name__)
 

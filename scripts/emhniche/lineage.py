@@ -19,6 +19,9 @@ from scipy import sparse
 
 UNRESOLVED = "unresolved"
 
+UNKNOWN = "unknown"
+"""Label of a cell that is like none of the cells that labels were learnt from."""
+
 ON_RATE = 20.0
 """Transcripts per million from which a rate counts. Ours; see docs/annotate.md."""
 

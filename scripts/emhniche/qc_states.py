@@ -7,7 +7,6 @@ macrophage that was warm for an hour are both cells of the tissue.
 import anndata as ad
 import numpy as np
 import pandas as pd
-import scanpy as sc
 from scipy import sparse
 
 MIN_CONTROLS = 100
@@ -62,6 +61,8 @@ def cell_states(
     table["phase"] = np.full(counts.n_obs, None, dtype=object)
     if not usable.any():
         return table
+    import scanpy as sc  # here, for the report reads this module's names without it
+
     positive = signatures[signatures["polarity"] == "positive"].set_index("set")["genes"]
     measured = {
         score: [gene for gene in positive.get(name, ()) if gene in counts.var_names]

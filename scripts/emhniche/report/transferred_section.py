@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from emhniche.io import CELL_ID
-from emhniche.label_transfer import UNKNOWN
+from emhniche.lineage import UNKNOWN
 from emhniche.report import figures, words
 from emhniche.report.figures import INK, styled
 from emhniche.report.page_tables import Column, PageTable, page_table
