@@ -4,6 +4,7 @@ from emhniche.logs import job_log
 
 with job_log(snakemake.log[0]):
     from emhniche import io
+    from emhniche.resources import load_ambient
     from emhniche.zoom import zoom_in
 
     found, markers = zoom_in(
@@ -11,6 +12,7 @@ with job_log(snakemake.log[0]):
         io.read_table(snakemake.input.latent),
         io.read_table(snakemake.input.annotation),
         lineage=snakemake.wildcards.lineage,
+        listed=load_ambient(snakemake.input.ambient, snakemake.params.species),
         settings=snakemake.params.settings,
         seed=snakemake.params.seed,
     )

@@ -28,8 +28,9 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from emhniche.ambient_genes import ambient_genes  # noqa: E402
 from emhniche.io import write_h5ad, write_table  # noqa: E402
-from emhniche.resources import load_panel, load_signatures  # noqa: E402
+from emhniche.resources import load_ambient, load_panel, load_signatures  # noqa: E402
 from emhniche.score import gene_sets, score_cells  # noqa: E402
 
 N_CELLS = 100_000
@@ -45,9 +46,9 @@ def draw_cells(run: Path, path: Path) -> None:
     rows = rows[np.argsort(cells.obs["dataset"].to_numpy(str)[rows], kind="stable")]
     drawn = ad.AnnData(
         cells.X[rows],
-        cells.obs.iloc[rows][["dataset"]].set_axis([f"cell:{i}" for i in range(N_CELLS)]),
+        cells.obs.iloc[rows].set_axis([f"cell:{i}" for i in range(N_CELLS)]),
         cells.var[[]],
-        varm={"measured": cells.varm["measured"]},
+        varm={name: cells.varm[name] for name in ("measured", "ambient")},
     )
     write_h5ad(drawn, path)
 
@@ -90,7 +91,9 @@ def _run_own(path: Path, *, backed: str | None) -> dict[str, float]:
     start = time.process_time()
     cells = ad.read_h5ad(path, backed=backed)
     prepared = time.process_time()
-    _, null = score_cells(cells, n_random=N_RANDOM, **own_tables(), **SETTINGS)
+    listed = load_ambient(ROOT / "resources" / "ambient.tsv", SPECIES)
+    ambient = ambient_genes(cells, cells.obs["qc_lineage"], listed)
+    _, null = score_cells(cells, ambient=ambient, n_random=N_RANDOM, **own_tables(), **SETTINGS)
     done = {"prepare_s": prepared - start, "score_s": time.process_time() - prepared}
     scored = null["status"] == "scored"
     return done | {"sets": null.loc[scored, "set"].nunique(), "random_sets": N_RANDOM}

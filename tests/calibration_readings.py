@@ -14,6 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from calibration_cohort import ROOT, Cohort
+from emhniche.ambient_genes import COLUMNS
 from emhniche.composition import compare_composition
 from emhniche.contrast import compare_expression
 from emhniche.design import audit_composition, audit_contrast
@@ -120,7 +121,10 @@ class Laid:
         """Scores of all cells for the made-up axes and the shipped signatures."""
         settings = {"n_random": N_RANDOM, "max_rank": 1500, "n_bins": 25, "seed": 0}
         sets = {"panel": self.cohort.panel, "signatures": _signatures()}
-        return score_cells(self.cohort.cells, **sets, **settings)[0]
+        cells = self.cohort.cells.copy()
+        cells.obs["qc_lineage"] = self.cohort.annotation["lineage"].to_numpy()
+        ambient = pd.DataFrame(columns=COLUMNS)  # no soup is planted
+        return score_cells(cells, ambient=ambient, **sets, **settings)[0]
 
     def arms(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Return which cells are on the test side, and which belong to the contrast."""

@@ -77,6 +77,7 @@ def write_labels(
             "pct_in": [0.9, 0.8, 0.7],
             "pct_out": [0.1, 0.1, 0.1],
             "score": [9.0, 8.0, 7.0],
+            "ambient": False,
         }
     )
     write_table(markers if testable else markers.iloc[:0], root / "annotate/markers.tsv")

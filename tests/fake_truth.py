@@ -59,6 +59,7 @@ def fake_cells(conditions: tuple[str, ...] = ("naive", "tumour")) -> pd.DataFram
                     }
                 )
     cells = pd.DataFrame(rows)
+    cells["ambient"] = 0.02 * (1 + pd.factorize(cells["sample"])[0])
     here = (cells["condition"] == "tumour") & (cells["tissue"] == "spleen")
     neutrophils = cells.index[here & (cells["cell_type"] == "matNeu")]
     cells.loc[neutrophils[:20], "planted"] = "state"
@@ -172,6 +173,7 @@ def barcodes(cells: pd.DataFrame) -> pd.DataFrame:
             "sample": cells["sample"],
             "barcode": cells["cell_id"].str.split(":").str[1],
             "doublet_score": np.where(cells["state"] == "doublet", 0.9, 0.1),
+            "ambient": cells["ambient"] + 0.005,
             "keep": cells["state"] == "cell",
         }
     )

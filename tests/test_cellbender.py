@@ -61,7 +61,9 @@ def test_planted_cells_and_soup_are_found(raw, estimate):
 def test_shares_are_of_each_barcode_and_empty_droplets_have_none(raw, estimate):
     library, share, _ = raw
     kind = library.obs["kind"].astype(str).replace("none", "unresolved")
-    found, _ = ambient_by_lineage(library, kind, find_soup(library, estimate))
+    found, _ = ambient_by_lineage(
+        library, kind, find_soup(library, estimate), np.zeros(library.n_obs, dtype=bool)
+    )
     assert len(np.unique(found[:N_CELLS])) > 0.9 * N_CELLS
     assert np.isnan(found[N_CELLS:]).mean() > 0.99
     for name in ("0", "1", "2"):

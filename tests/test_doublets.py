@@ -131,3 +131,14 @@ def test_where_it_is_not_run_scores_are_missing_and_the_reason_is_given(
     assert reason in found.reason
     assert np.isnan(found.scores).all()
     assert not found.called.any()
+
+
+@pytest.mark.parametrize("method", ["scrublet", "boosted"])
+def test_a_panel_of_few_genes_is_not_searched_and_says_why(with_doublets, method):
+    counts, lineage, _ = with_doublets
+    panel = counts[:, np.argsort(-counts.X.sum(axis=0).A1)[:30]].copy()
+    found = find(panel, lineage, method=method)
+    assert found.status == "not_run"
+    assert found.reason.endswith(" genes vary among the usable barcodes, 21 are needed")
+    assert np.isnan(found.scores).all() and not found.called.any()
+    assert np.isnan(found.expected_rate)

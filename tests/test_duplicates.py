@@ -79,6 +79,22 @@ def test_a_library_quantified_again_is_found_by_its_barcodes(tmp_path):
     assert "most alike to their namesake" in tell_duplicate(row)
 
 
+def test_both_kinds_of_evidence_are_named(tmp_path):
+    """Twelve cells equal, all others quantified again: the namesakes make it a duplicate."""
+    cells = library(MIX, seed=1)
+    again = cells.copy()
+    counts = cells.X.toarray().astype(int)
+    counts[12:] = np.random.default_rng(0).binomial(counts[12:], 0.93)
+    again.X = sparse.csr_matrix(counts, dtype=np.float32)
+    row = found(tmp_path, first=cells, again=again).iloc[0]
+    assert row["n_same"] >= 10 and row["level"] == "fail"
+    assert row["n_same"] < 0.1 * row["n_smaller"]
+    told = tell_duplicate(row)
+    assert told.startswith("duplicate of first: ")
+    assert "have the same counts in every gene; " in told
+    assert told.endswith("most alike to their namesake")
+
+
 def test_fingerprints_hang_on_counts_alone():
     cells = library(MIX, seed=1)
     prints = fingerprints(cells)

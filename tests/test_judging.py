@@ -50,6 +50,7 @@ CALLED |= {"max_false_share": 0.1, "min_found_share": 0.7}
 NAIVE = {"table": "myeloid", "finding": "none_called", "condition": "naive"}
 IN_MARROW = {**NAIVE, "condition": "tumour", "tissue": "bone marrow"}
 DOUBLETS = {"table": "doublets", "finding": "found", "min_auroc": 0.85}
+SOUP = {"table": "ambient", "finding": "estimated", "min_correlation": 0.9, "max_error": 0.01}
 NAMED = {"table": "annotation", "finding": "named", "min_f1": 0.9}
 KEPT = {"table": "qc", "finding": "kept", "max_lost": 0.15}
 
@@ -370,6 +371,23 @@ CASES = {
         CANNOT_TELL,
     ),
     "doublets, not asked": ({**DOUBLETS, "when": {"condition": "LPS"}}, {}, NOT_ASKED),
+    "ambient": (SOUP, {}, RIGHT),
+    "ambient, but twice as much": (
+        SOUP,
+        {"barcodes": lambda t: t.assign(ambient=2 * t["ambient"])},
+        WRONG,
+    ),
+    "ambient, but the same in all libraries": (
+        SOUP,
+        {"barcodes": lambda t: t.assign(ambient=0.05 + 1e-4 * (t["barcode"].astype(int) % 7))},
+        WRONG,
+    ),
+    "ambient was not estimated": (
+        SOUP,
+        {"barcodes": lambda t: t.assign(ambient=np.nan)},
+        CANNOT_TELL,
+    ),
+    "ambient, not asked": ({**SOUP, "when": {"condition": "LPS"}}, {}, NOT_ASKED),
     "named": (NAMED, {}, RIGHT),
     "one lineage is named another": (
         NAMED,
@@ -437,7 +455,7 @@ def test_an_inflammation_control_is_judged_when_it_is_there(tmp_path: Path):
 
 def test_sentences_state_the_numbers_of_the_tables(tmp_path: Path):
     root = fake_results(tmp_path)
-    truths = [truth(one) for one in (UP, QUIET, CALLED, KEPT, RISES)]
+    truths = [truth(one) for one in (UP, QUIET, CALLED, KEPT, RISES, SOUP)]
     found = judge(truths, root, fake_study())["found"].tolist()
     assert found[0] == (
         "Kitl in endothelium: log2 fold change +1.4 (+0.8 to +2.0), q 0.01, 120 and 60 cells."
@@ -447,6 +465,11 @@ def test_sentences_state_the_numbers_of_the_tables(tmp_path: Path):
     assert "Of 20 planted cells 18 (90 %) are called; 11 are needed." in found[2]
     assert found[3].startswith("Lost: 0 % of 720 live single cells")
     assert "100 % of 40 doublets and 100 % of 40 dying cells" in found[3]
+    assert found[5].startswith("Correlation with the planted share 1.00 over 4 libraries, ")
+    assert (
+        "2.0 % to 8.0 % were planted as soup, 2.5 % to 8.5 % estimated; mean error 0.5 %."
+        in found[5]
+    )
     assert found[4].endswith("of 240 cells from the least to the most mature: 10, 20 and 80.")
 
 

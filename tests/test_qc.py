@@ -120,10 +120,27 @@ def test_estimated_contamination_follows_the_planted_share():
     estimated = []
     for seed, share in enumerate(planted):
         cells = library(MIX | {"neutrophil": 200}, seed=seed, ambient=share)
-        found, _ = ambient_by_lineage(cells, cells.obs["truth"], find_soup(cells, None))
+        none = np.zeros(cells.n_obs, dtype=bool)
+        found, _ = ambient_by_lineage(cells, cells.obs["truth"], find_soup(cells, None), none)
         estimated.append(np.median(found))
     assert np.corrcoef(planted, estimated)[0, 1] > 0.97
     assert np.abs(np.subtract(planted, estimated)).max() < 0.05
+
+
+def test_the_second_cell_of_a_doublet_is_no_soup():
+    cells = library(MIX | {"neutrophil": 200}, ambient=0.03)
+    rng = np.random.default_rng(2)
+    doublet = rng.random(cells.n_obs) < 0.1
+    guests = rng.integers(0, cells.n_obs, doublet.sum())
+    counts = cells.X.tolil()
+    counts[np.flatnonzero(doublet)] += cells.X[guests]
+    cells.X = counts.tocsr()
+    soup, truth = find_soup(cells, None), cells.obs["truth"]
+    known, _ = ambient_by_lineage(cells, truth, soup, doublet)
+    unknown, _ = ambient_by_lineage(cells, truth, soup, np.zeros_like(doublet))
+    assert np.median(known) == pytest.approx(0.03, abs=0.01)
+    assert np.median(unknown) > np.median(known) + 0.02
+    assert not np.isnan(known[doublet]).any()
 
 
 def with_empty_droplets(cells, made_by, n=1500):

@@ -9,6 +9,7 @@ import pytest
 from scipy import sparse
 from scipy.stats import rankdata
 
+from emhniche.ambient_genes import COLUMNS
 from emhniche.errors import InputError
 from emhniche.random_sets import expression_bins
 from emhniche.resources import load_panel, load_signatures
@@ -19,6 +20,7 @@ PANEL = load_panel(RESOURCES / "panel.tsv", "mouse")
 FILLERS = [f"Filler{number}" for number in range(2000)]
 MODULE = tuple(FILLERS[100:110])
 RANDOM = {f"random{k}": tuple(FILLERS[200 + 12 * k : 212 + 12 * k]) for k in range(20)}
+NOTHING = pd.DataFrame(columns=COLUMNS)
 SETTINGS = {"n_random": 100, "max_rank": 1500, "n_bins": 25, "seed": 0}
 
 
@@ -51,7 +53,7 @@ def cells_of(*datasets, unmeasured=()):
     genes = datasets[0][2]
     parts = [sparse.csr_matrix(counts) for _, counts, _ in datasets]
     names = np.repeat([name for name, _, _ in datasets], [part.shape[0] for part in parts])
-    obs = pd.DataFrame({"dataset": pd.Categorical(names)})
+    obs = pd.DataFrame({"dataset": pd.Categorical(names), "qc_lineage": "T"})
     obs.index = [f"{name}:{number}" for number, name in enumerate(names)]
     cells = ad.AnnData(sparse.vstack(parts).tocsr(), obs=obs, var=pd.DataFrame(index=genes))
     measured = pd.DataFrame(True, index=genes, columns=sorted({*names}))
@@ -62,7 +64,8 @@ def cells_of(*datasets, unmeasured=()):
 
 
 def score(cells, signatures=SIGNATURES, **changes):
-    return score_cells(cells, panel=PANEL, signatures=signatures, **{**SETTINGS, **changes})
+    settings = {**SETTINGS, "ambient": NOTHING, **changes}
+    return score_cells(cells, panel=PANEL, signatures=signatures, **settings)
 
 
 def auroc(values, positive):
@@ -311,7 +314,7 @@ def test_published_marrow_gates_are_recovered(mirror):
         part.obs_names = library + ":" + part.obs_names
         parts.append(part[part.X.getnnz(axis=1) >= 300])
     cells = ad.concat(parts)
-    cells.obs["dataset"] = "klein"
+    cells.obs[["dataset", "qc_lineage"]] = "klein", "HSPC"
     cells.varm["measured"] = pd.DataFrame(True, index=cells.var_names, columns=["klein"])
     scores, null = score(cells, signatures, n_random=50)
     erythroid = np.arange(cells.n_obs) < parts[0].n_obs
@@ -328,7 +331,7 @@ def test_published_stroma_clusters_are_recovered(mirror):
 
     paths = [mirror / "matsushita2023_rnaRaw.rda", mirror / "matsushita2023_rnaCluster.rda"]
     cells = parse_files(paths, file_format="auto", aliases={}, species="mouse")
-    cells.obs["dataset"] = "matsushita"
+    cells.obs[["dataset", "qc_lineage"]] = "matsushita", "stroma"
     cells.varm["measured"] = pd.DataFrame(True, index=cells.var_names, columns=["matsushita"])
     scores, _ = score(cells, load_signatures(RESOURCES / "signatures.tsv", "mouse"))
     cluster = cells.obs["source_rnaCluster"].astype(str).to_numpy()

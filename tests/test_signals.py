@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from emhniche.ambient_genes import COLUMNS
 from emhniche.errors import InputError
 from emhniche.resources import load_panel, load_signatures
 from emhniche.response_sets import load_responses
@@ -46,8 +47,13 @@ def signals(
     )
     if "arm" not in cells.obs:
         cells.obs["arm"] = "reference"
+    cells.obs["qc_lineage"] = annotation["lineage"].to_numpy()
     scores, _ = score_cells(
-        cells, panel=PANEL, signatures=SIGNATURES, n_random=20, max_rank=100, n_bins=5, seed=0
+        cells,
+        panel=PANEL,
+        signatures=SIGNATURES,
+        ambient=pd.DataFrame(columns=COLUMNS),
+        **{"n_random": 20, "max_rank": 100, "n_bins": 5, "seed": 0},
     )
     return read_signals(
         cells,

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from emhniche.truth_cells import doublet_auroc, lineage_f1, pathological_rates
+from emhniche.truth_cells import ambient_shares, doublet_auroc, lineage_f1, pathological_rates
 from fake_truth import STRICT, calls, fake_cells
 
 
@@ -26,6 +26,22 @@ def test_auroc_is_that_of_all_pairs_within_a_library():
     assert table.loc["a", ["doublets", "mixed"]].tolist() == [2, 1]
     assert table.loc["a", "auroc_mixed"] == 1
     assert table.loc["b", "auroc"] == pytest.approx(1.5 / 4)
+
+
+def test_ambient_shares_are_of_counts_and_of_kept_single_cells_alone():
+    cells = pd.DataFrame({"cell_id": [f"a:{i}" for i in range(24)], "sample": "a", "state": "cell"})
+    cells["lineage"] = ["T"] * 20 + ["B"] * 4
+    cells["counts"] = [1000] * 10 + [3000] * 14
+    cells["ambient"] = [0.3] * 10 + [0.1] * 14
+    cells.loc[18, "state"] = "doublet"
+    barcodes = pd.DataFrame({"cell_id": cells["cell_id"], "ambient": 0.2, "keep": True})
+    barcodes.loc[19, "keep"] = False
+    barcodes.loc[17, "ambient"] = None
+    table = ambient_shares(barcodes, cells, ["sample", "lineage"])
+    assert table["lineage"].tolist() == ["T"]  # of four cells nothing is said
+    assert table["cells"].tolist() == [17]
+    assert table["planted"].tolist() == pytest.approx([(10 * 300 + 7 * 300) / (10_000 + 21_000)])
+    assert table["estimated"].tolist() == pytest.approx([0.2])
 
 
 def test_f1_is_two_hits_over_named_and_true_cells():

@@ -3,15 +3,20 @@ import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
+from emhniche.resources import load_ambient
 from emhniche.zoom import zoom_in
 from planted import library
 
 SETTINGS = {
-    "n_neighbors": 15,
-    "resolutions": [0.1, 0.3, 2.0],
-    "n_seeds": 2,
-    "n_subsamples": 5,
-    "accelerator": "cpu",
+    "settings": {
+        "n_neighbors": 15,
+        "resolutions": [0.1, 0.3, 2.0],
+        "n_seeds": 2,
+        "n_subsamples": 5,
+        "accelerator": "cpu",
+    },
+    "listed": load_ambient("resources/ambient.tsv", "mouse"),
+    "seed": 0,
 }
 
 
@@ -22,6 +27,12 @@ def run():
     cells.obs["dataset"] = "d"
     cells.obs["sample"] = np.resize(["s0", "s1", "s2"], cells.n_obs)
     cells.obs["donor"], cells.obs["donor_known"] = cells.obs["sample"], True
+    cells.obs["n_counts"] = np.asarray(cells.X.sum(axis=1)).ravel()
+    cells.obs["ambient"] = np.nan
+    soup = np.asarray(cells.X.sum(axis=0)).ravel() / cells.X.sum()
+    cells.varm["ambient"] = pd.DataFrame(
+        {f"s{one}": soup for one in range(3)}, index=cells.var_names
+    )
     cells.varm["measured"] = pd.DataFrame({"d": True}, index=cells.var_names)
     truth = cells.obs["truth"].astype(str).to_numpy()
     middle = {"neutrophil": 0.0, "monocyte_macrophage": 6.0, "B": 60.0}
@@ -36,7 +47,7 @@ def run():
 
 def test_the_parts_of_a_lineage_come_back_with_their_markers(run):
     cells, _, annotation = run
-    found, markers = zoom_in(*run, lineage="myeloid", settings=SETTINGS, seed=0)
+    found, markers = zoom_in(*run, lineage="myeloid", **SETTINGS)
     truth = annotation.set_index("cell_id")["lineage"].loc[found.clusters["cell_id"]]
     assert set(truth) == {"neutrophil", "monocyte_macrophage"}
     assert adjusted_rand_score(truth, found.clusters["cluster"]) > 0.95
@@ -46,11 +57,12 @@ def test_the_parts_of_a_lineage_come_back_with_their_markers(run):
     others = (cells.obs["truth"] == "monocyte_macrophage").to_numpy()
     rates = cells[:, top.to_numpy()].X.toarray() / np.asarray(cells.X.sum(axis=1))
     assert (rates[inside].mean(axis=0) > rates[others].mean(axis=0)).all()
+    assert not markers["ambient"].any()
 
 
 def test_a_lineage_of_few_cells_has_the_same_tables_without_a_row(run, caplog):
-    whole, listed = zoom_in(*run, lineage="myeloid", settings=SETTINGS, seed=0)
-    found, markers = zoom_in(*run, lineage="T", settings=SETTINGS, seed=0)
+    whole, listed = zoom_in(*run, lineage="myeloid", **SETTINGS)
+    found, markers = zoom_in(*run, lineage="T", **SETTINGS)
     assert "T has 0 cells" in caplog.text
     for name in ("clusters", "resolutions", "found_again"):
         assert getattr(found, name).empty

@@ -10,15 +10,18 @@ in a group when both hold:
    ``tolerance x contamination x ambient fraction x total count of the group``.
 
 The contamination of a group (the share of its counts that is soup) is given, or estimated from
-the genes that other lineages make and the soup is full of: the median, over them, of the rate in
-the group relative to the rate in the soup. Where it can't be estimated all of the group's counts
-may be soup; ``tolerance x contamination`` is never more than that.
+the genes that other lineages make and the soup is full of: the lower quartile, over them, of the
+rate in the group relative to the rate in the soup, since a little expression of the group's own,
+or a cell of another kind among it, can only add to that. Where it can't be estimated all of the
+group's counts may be soup; ``tolerance x contamination`` is never more than that.
 
 A count of zero has nothing to explain and is never flagged. RNA of a cell type that the library
-does not hold (all of it lysed) has no source here and cannot be flagged.
+does not hold (all of it lysed) has no source here. It can be flagged only where a list says that
+the group's lineage does not make the gene (``resources/ambient.tsv``); the list stands in for the
+source and for nothing else, so counts beyond those of the soup stay the group's own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -29,7 +32,8 @@ from emhniche.pseudobulk import LEVELS, UNRESOLVED, Pseudobulk
 MIN_SOURCE_COUNTS = 10
 """A lineage can be the source of a gene's ambient RNA when it holds this many counts of it."""
 
-_MIN_EXPECTED = 5.0
+_MIN_EXPECTED = 50.0
+_QUANTILE = 0.25
 _MIN_GENES = 10
 _PROFILE_FOLD = 5.0
 
@@ -41,7 +45,8 @@ def explained_by_ambient(
     sources: pd.DataFrame | None = None,
     source_of: pd.Series | None = None,
     contamination: pd.Series | None = None,
-    genes: list[str] | None = None,
+    genes: Sequence[str] | None = None,
+    foreign: Mapping[str, Collection[str]] | None = None,
     fold: float = 10.0,
     tolerance: float = 2.0,
 ) -> pd.DataFrame:
@@ -64,6 +69,9 @@ def explained_by_ambient(
         the groups without a number (missing or NaN), or for all when not given.
     genes
         Genes to judge. All when not given.
+    foreign
+        Lineage -> genes that it is known not to make. They need no source in the library where the
+        group's contamination is known.
     fold
         How many times the group's rate a source must reach.
     tolerance
@@ -102,6 +110,9 @@ def explained_by_ambient(
         soup = profile.to_numpy()[where] * total
         own_rate = held / total if total else np.zeros(len(held))
         bound = stats.poisson.ppf(0.99, min(tolerance * assumed, 1.0) * soup)
+        sourced = rate >= fold * own_rate
+        if foreign and not np.isnan(share[group]):
+            sourced |= judged.isin(foreign.get(own[group], ()))
         tables.append(
             pd.DataFrame(
                 {
@@ -114,7 +125,7 @@ def explained_by_ambient(
                     "n_sources_seen": seen,
                     "contamination": share[group],
                     "expected": assumed * soup,
-                    "ambient": (held > 0) & (rate >= fold * own_rate) & (held <= bound),
+                    "ambient": (held > 0) & sourced & (held <= bound),
                 }
             ).sort_values("gene", kind="stable")
         )
@@ -138,27 +149,58 @@ def flag_groups(bulk: Pseudobulk, genes: Sequence[str]) -> dict[str, pd.DataFram
         share its flags. Unresolved cells are judged but are no source.
     """
     known = [gene for gene in genes if gene in bulk.genes]
-    flags = {level: [] for level in LEVELS}
+    flags = {}
+    for level in LEVELS:
+        wide = judge_groups(bulk, known, level).pivot(
+            index=["sample", "group"], columns="gene", values="ambient"
+        )
+        keys = pd.MultiIndex.from_frame(bulk.groups[["sample", level]])
+        flags[level] = wide.reindex(keys)[known].set_axis(bulk.groups.index)
+    return flags
+
+
+def judge_groups(
+    bulk: Pseudobulk,
+    genes: Sequence[str],
+    level: str,
+    foreign: Mapping[str, Collection[str]] | None = None,
+) -> pd.DataFrame:
+    """Judge the counts of every library's groups at one level.
+
+    Parameters
+    ----------
+    bulk
+        Counts summed by library and cell type.
+    genes
+        Genes to judge, all of `bulk`.
+    level
+        ``lineage`` or ``cell_type``.
+    foreign
+        As :func:`explained_by_ambient` takes it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of :func:`explained_by_ambient`, with ``sample`` first.
+    """
+    tables = []
     for sample, groups in bulk.groups.groupby("sample"):
         counts = pd.DataFrame(bulk.counts[groups.index].toarray(), columns=bulk.genes)
-        summed = {level: counts.groupby(groups[level].to_numpy()).sum() for level in LEVELS}
+        summed = {name: counts.groupby(groups[name].to_numpy()).sum() for name in LEVELS}
         weight = counts.sum(axis=1).set_axis(groups.index)
-        own = {
-            "lineage": None,
-            "cell_type": groups.drop_duplicates("cell_type").set_index("cell_type")["lineage"],
-        }
-        for level in LEVELS:
-            table = explained_by_ambient(
-                summed[level],
-                bulk.soup[sample],
-                sources=summed["lineage"].drop(index=UNRESOLVED, errors="ignore"),
-                source_of=own[level],
-                contamination=_mean_contamination(groups, weight, level),
-                genes=known,
-            )
-            wide = table.pivot(index="group", columns="gene", values="ambient")
-            flags[level].append(wide.loc[groups[level], known].set_axis(groups.index))
-    return {level: pd.concat(tables).sort_index() for level, tables in flags.items()}
+        types = groups.drop_duplicates("cell_type").set_index("cell_type")["lineage"]
+        table = explained_by_ambient(
+            summed[level],
+            bulk.soup[sample],
+            sources=summed["lineage"].drop(index=UNRESOLVED, errors="ignore"),
+            source_of=types if level == "cell_type" else None,
+            contamination=_mean_contamination(groups, weight, level),
+            genes=genes,
+            foreign=foreign,
+        )
+        table.insert(0, "sample", sample)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
 
 
 def _mean_contamination(groups: pd.DataFrame, weight: pd.Series, level: str) -> pd.Series:
@@ -199,7 +241,7 @@ def _contamination(
     """Return the ambient share of each group: given, else estimated, else the sample's, else NaN.
 
     A gene informs on a group when another lineage makes it `fold` times as much as the group, that
-    lineage holds it well above the soup, and the soup alone would bring at least five counts.
+    lineage holds it well above the soup, and a group of soup alone would hold 50 counts of it.
     """
     soup = profile.to_numpy()
     estimates = {}
@@ -210,7 +252,7 @@ def _contamination(
         foreign = (rate >= fold * held / total) & (rate >= _PROFILE_FOLD * soup)
         foreign &= soup * total >= _MIN_EXPECTED
         if foreign.sum() >= _MIN_GENES:
-            ratio = np.median(held[foreign] / (soup[foreign] * total))
+            ratio = np.quantile(held[foreign] / (soup[foreign] * total), _QUANTILE)
             estimates[group] = float(np.clip(ratio, 0.0, 1.0))
     whole = float(np.median(list(estimates.values()))) if estimates else np.nan
     shares = {group: estimates.get(group, whole) for group in counts.index}

@@ -32,6 +32,10 @@ PLATE_CHEMISTRIES = (
 MIN_BOOSTED = 0.5
 """A barcode that is more alike to real barcodes than to simulated doublets is not called."""
 
+N_COMPONENTS = 20
+"""Principal components of Scrublet, and genes that must vary among the barcodes, beside one more:
+on a panel of a few dozen genes two cells are not told from one, and Scrublet fails."""
+
 N_SEEDS = 3
 """Seeds at which a barcode must be at the top to be called."""
 
@@ -113,6 +117,9 @@ def find_doublets(
         Scores and calls in the order of the barcodes.
     """
     reason = _why_not(method, chemistry, int(usable.sum()), min_cells)
+    matrix = counts.X[usable].tocsr()
+    if not reason and (varying := _n_varying(matrix)) <= N_COMPONENTS:
+        reason = f"{varying} genes vary among the usable barcodes, {N_COMPONENTS + 1} are needed"
     scores = np.full(counts.n_obs, np.nan)
     called = np.zeros(counts.n_obs, dtype=bool)
     nothing = float("nan")
@@ -120,7 +127,6 @@ def find_doublets(
         return Doublets(scores, called, "not_run", reason, method, nothing, nothing, "", 0)
     rate, basis = expected_rate(chemistry, cells_loaded, int(usable.sum()), fallback_rate)
     number = round(rate * usable.sum() * different_share(lineage[usable]))
-    matrix = counts.X[usable].tocsr()
     seeds = range(seed, seed + N_SEEDS)
     if method == "boosted":
         own = np.array([boosted_scores(matrix, lineage[usable], rate=rate, seed=s) for s in seeds])
@@ -185,9 +191,21 @@ def _scrublet(matrix: sparse.csr_matrix, rate: float, seed: int) -> np.ndarray:
         expected_doublet_rate=rate,
         random_state=seed,
         verbose=False,
-        n_prin_comps=min(20, *(size - 1 for size in library.shape)),
+        n_prin_comps=min(N_COMPONENTS, library.n_obs - 1),
     )
     return library.obs["doublet_score"].to_numpy()
+
+
+def _n_varying(matrix: sparse.csr_matrix) -> int:
+    """Count the genes that Scrublet would go by: those that vary, of those in three barcodes."""
+    library = ad.AnnData(matrix.copy())
+    sc.pp.filter_genes(library, min_cells=3)
+    if not library.n_vars:
+        return 0
+    sc.pp.normalize_total(library)
+    sc.pp.log1p(library)
+    sc.pp.highly_variable_genes(library)
+    return int(library.var["highly_variable"].sum())
 
 
 def _why_not(method: str, chemistry: str, n_usable: int, min_cells: int) -> str:

@@ -131,16 +131,18 @@ def find_duplicates(libraries: Mapping[str, Library]) -> pd.DataFrame:
 
 def tell_duplicate(row: pd.Series) -> str:
     """Say in words what a row of :func:`find_duplicates` found."""
+    what = "duplicate of" if row["level"] == "fail" else "shares cells with"
+    evidence = []
     if row["n_same"] >= MIN_SAME:
-        what = "duplicate of" if row["level"] == "fail" else "shares cells with"
-        return (
-            f"{what} {row['other']}: {row['n_same']:,} of {row['n_smaller']:,} cells have the same "
-            "counts in every gene"
+        evidence.append(
+            f"{row['n_same']:,} of {row['n_smaller']:,} cells have the same counts in every gene"
         )
-    return (
-        f"duplicate of {row['other']}: {row['n_barcodes']:,} shared barcodes, "
-        f"{100 * row['namesakes']:.0f} % of them most alike to their namesake"
-    )
+    if row["namesakes"] >= NAMESAKES:
+        evidence.append(
+            f"{row['n_barcodes']:,} shared barcodes, {100 * row['namesakes']:.0f} % of them most "
+            "alike to their namesake"
+        )
+    return f"{what} {row['other']}: {'; '.join(evidence)}"
 
 
 def _namesakes(first: Library, second: Library, shared: Sequence[str]) -> float:

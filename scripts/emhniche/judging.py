@@ -35,6 +35,7 @@ JUDGES: Mapping[str, tuple[Judge, str]] = {
     "myeloid called": (judging_cells.called, "myeloid/gates.tsv"),
     "myeloid none_called": (judging_cells.none_called, "myeloid/calls.parquet"),
     "doublets found": (judging_cells.doublets, "samples/*/qc.parquet"),
+    "ambient estimated": (judging_cells.ambient, "samples/*/qc.parquet"),
     "annotation named": (judging_cells.named, "annotate/annotation.parquet"),
     "qc kept": (judging_cells.kept, "samples/*/qc.parquet"),
 }
@@ -137,6 +138,12 @@ def _describe_cells(expected: Mapping) -> str:
         case "doublets":
             least = f"AUROC ≥ {expected['min_auroc']:g}"
             return f"Doublet scores tell doublets from single cells: {least}."
+        case "ambient":
+            return (
+                "The estimated share of ambient RNA follows the planted one over libraries: "
+                f"correlation ≥ {expected['min_correlation']:g}, mean error ≤ "
+                f"{words.number(100 * expected['max_error'], 1)} %."
+            )
         case "annotation":
             return f"Kept single cells are named by lineage: macro-F1 ≥ {expected['min_f1']:g}."
     most = words.percent(expected["max_lost"])

@@ -6,6 +6,7 @@ Like :mod:`emhniche.judging_tables`, from what each cell was simulated as.
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 from scipy.stats import binom
 
 from emhniche.evidence import (
@@ -21,6 +22,7 @@ from emhniche.io import CELL_ID
 from emhniche.report import words
 from emhniche.truth_cells import (
     SINGLE,
+    ambient_shares,
     doublet_auroc,
     lineage_f1,
     lost_cells,
@@ -30,6 +32,9 @@ from emhniche.truths import Truth
 
 LEVEL = 0.95
 """How often a run whose true rate is the expected one stays within the allowance."""
+
+MIN_LIBRARIES = 3
+"""Libraries over which a correlation is taken."""
 
 NOTHING_TO_COMPARE = (
     *("no_reference_arm", "no_case_arm", "too_few_reference_donors", "too_few_case_donors"),
@@ -151,6 +156,27 @@ def doublets(truth: Truth, expected: Mapping, evidence: Evidence) -> Finding:
     return Finding(text, RIGHT if auroc >= expected["min_auroc"] else WRONG)
 
 
+def ambient(truth: Truth, expected: Mapping, evidence: Evidence) -> Finding:
+    """Judge the estimated shares of ambient RNA, library by library."""
+    by_library = ambient_shares(evidence.barcodes, evidence.cells, ["sample"])
+    number = words.plural(len(by_library), "library", "libraries")
+    if len(by_library) < MIN_LIBRARIES:
+        return Finding(f"{words.capital(number)} with an estimate.", CANNOT_TELL)
+    groups = ambient_shares(evidence.barcodes, evidence.cells, ["sample", "lineage"])
+    planted, estimated = by_library["planted"], by_library["estimated"]
+    correlation = planted.corr(estimated)
+    error = float((estimated - planted).abs().mean())
+    text = (
+        f"Correlation with the planted share {words.number(correlation, 2)} over {number}, "
+        f"{words.number(groups['planted'].corr(groups['estimated']), 2)} over "
+        f"{words.plural(len(groups), 'lineage of a library', 'lineages of libraries')}. Of a "
+        f"library's counts {_range(planted)} were planted as soup, {_range(estimated)} estimated; "
+        f"mean error {words.number(100 * error, 1)} %."
+    )
+    good = correlation >= expected["min_correlation"] and error <= expected["max_error"]
+    return Finding(text, RIGHT if good else WRONG)
+
+
 def named(truth: Truth, expected: Mapping, evidence: Evidence) -> Finding:
     """Judge the named lineages."""
     table = lineage_f1(evidence.annotation, evidence.cells)
@@ -190,3 +216,8 @@ def kept(truth: Truth, expected: Mapping, evidence: Evidence) -> Finding:
     )
     text += f" Also removed: {removed}." if removed else ""
     return Finding(text, RIGHT if share[worst] <= expected["max_lost"] else WRONG)
+
+
+def _range(shares: pd.Series) -> str:
+    """Write the lowest and the highest share."""
+    return " to ".join(f"{words.number(100 * end, 1)} %" for end in (shares.min(), shares.max()))

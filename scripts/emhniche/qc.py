@@ -123,7 +123,6 @@ def qc_sample(
         min_lineage_cells=min_lineage_cells,
     )
     reason = first_failure(table, thresholds).where(soup.cell, "no_cell")
-    table["ambient"], ambient_genes = ambient_by_lineage(counts, table["lineage"], soup)
     found = find_doublets(
         counts,
         (reason == "").to_numpy(),
@@ -133,6 +132,9 @@ def qc_sample(
         enrichment=enrichment,
         seed=seed,
         **doublets,
+    )
+    table["ambient"], ambient_genes = ambient_by_lineage(
+        counts, table["lineage"], soup, found.called
     )
     table["doublet_score"] = found.scores
     table["reason"] = reason.mask((reason == "") & found.called, "doublet")

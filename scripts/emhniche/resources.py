@@ -53,6 +53,7 @@ _PANEL_COLUMNS = (
 )
 _SIGNATURE_COLUMNS = ("set", "class", *_GENES, "note")
 _LINEAGE_COLUMNS = ("lineage", "cell_type", *_GENES)
+_AMBIENT_COLUMNS = ("kind", "species", "genes", "lineages", *_SOURCES)
 _PAIR_COLUMNS = ("axis", "ligand", "receptor", "coreceptor", "sign", "species", *_SOURCES)
 
 
@@ -172,6 +173,49 @@ def load_lineages(path: str | Path, species: str) -> pd.DataFrame:
         _check_gene_row(where, row)
     check_unique(path, table, ["lineage", "cell_type", "species", "tissue", "polarity"])
     return _of_species(path, table, species)
+
+
+def load_ambient(path: str | Path, species: str) -> pd.DataFrame:
+    """Read the genes that ambient RNA is full of and keep those of one species.
+
+    Parameters
+    ----------
+    path
+        ``ambient.tsv``: one row a kind of gene and species.
+    species
+        ``mouse`` or ``human``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a gene, in file order: ``gene``, ``kind`` and ``lineages``, a tuple of those that
+        make it themselves.
+
+    Raises
+    ------
+    InputError
+        When a column is missing, a lineage is unknown, a gene is empty, there twice or of the other
+        species, or no row is of `species`.
+    """
+    check_species(species)
+    table = read_rows(path, _AMBIENT_COLUMNS)
+    for row in table.itertuples():
+        where = f"{path}: row {row.Index} ({row.kind})"
+        check_filled(where, "kind", row.kind)
+        check_choice(where, "species", row.species, SPECIES)
+        check_genes(where, row.genes, row.species)
+        for lineage in row.lineages.split(";"):
+            check_choice(where, "lineages", lineage, LINEAGES[:-1])
+    kept = rows_of_species(path, table, species)
+    kept["lineages"] = [tuple(text.split(";")) for text in kept["lineages"]]
+    kept = kept.assign(gene=kept["genes"].str.split(";")).explode("gene")
+    twice = kept["gene"].duplicated()
+    if twice.any():
+        row, gene = kept.index[twice][0], kept.loc[twice, "gene"].iloc[0]
+        raise InputError(
+            f"{path}: row {row}: gene {gene} is in another {species} row too; name each gene once"
+        )
+    return kept[["gene", "kind", "lineages"]].reset_index(drop=True)
 
 
 def load_ligand_receptor(path: str | Path, species: str, panel: pd.DataFrame) -> pd.DataFrame:

@@ -5,6 +5,7 @@ the cell's top genes and 0 when none is among the first `max_rank`. A score says
 because a set of abundant genes scores high in every cell. So each set is compared, cell by cell,
 with random sets of genes that are as abundant in the same dataset. Datasets are scored one by one:
 they measure different genes, and a gene that was not measured is left out, never taken for absent.
+Counts that ambient RNA explains in a lineage are left out before genes are ranked.
 
 Agonists, receptors and antagonists of an axis are three sets that are never added up.
 """
@@ -37,6 +38,7 @@ ALPHA = 0.05
 NULL_COLUMNS = (
     *("set", "kind", "role", "dataset", "n_genes", "n_measured", "n_detected", "genes_missing"),
     *("status", "score_mean", "null_mean", "null_sd", "share_above_null95", "n_random", "max_rank"),
+    "ambient_share",
 )
 
 
@@ -52,12 +54,19 @@ class GeneSet:
 
 @dataclass(frozen=True)
 class _Dataset:
-    """The cells (rows) and measured genes (columns) of one dataset."""
+    """The cells (rows) and measured genes (columns) of one dataset.
+
+    `ambient` says which genes are left out (lineages x genes, bool) in which cells (`lineage`, the
+    lineage's place for each row), and `left_out` how many counts of each gene these are.
+    """
 
     name: str
     rows: np.ndarray
     columns: np.ndarray
     genes: pd.Index
+    lineage: np.ndarray
+    ambient: np.ndarray
+    left_out: np.ndarray
 
 
 def score_cells(
@@ -65,6 +74,7 @@ def score_cells(
     *,
     panel: pd.DataFrame,
     signatures: pd.DataFrame,
+    ambient: pd.DataFrame,
     n_random: int,
     max_rank: int,
     n_bins: int,
@@ -75,12 +85,16 @@ def score_cells(
     Parameters
     ----------
     cells
-        Cells x genes with raw counts in ``X`` (may be backed by its file), ``obs["dataset"]``, and
-        ``varm["measured"]``: genes x datasets, True where the dataset's matrix holds the gene.
+        Cells x genes with raw counts in ``X`` (may be backed by its file), ``obs`` with ``dataset``
+        and ``qc_lineage``, and ``varm["measured"]``: genes x datasets, True where the dataset's
+        matrix holds the gene.
     panel
         As :func:`emhniche.resources.load_panel` returns it.
     signatures
         As :func:`emhniche.resources.load_signatures` returns them; positive genes are scored.
+    ambient
+        As :func:`emhniche.ambient_genes.ambient_genes` returns it, of ``qc_lineage``: counts of a
+        gene in the cells of a lineage and dataset where ``ambient`` holds are left out.
     n_random
         Random gene sets for each set and dataset.
     max_rank
@@ -116,11 +130,11 @@ def score_cells(
     columns = pd.Index([column for one in sets for column in (one.name, f"{one.name}__z")])
     values = np.full((cells.n_obs, len(columns)), np.nan, dtype=np.float32)
     null = []
-    for dataset in _datasets(cells):
+    for dataset in _datasets(cells, ambient):
         measured = {one.name: dataset.genes.intersection(one.genes) for one in sets}
         scored = {name: genes for name, genes in measured.items() if len(genes) > 1}
         limit = _rank_limit(cells, dataset, scored, max_rank)
-        expression, detected = _expression(cells, dataset, limit)
+        expression, held = _expression(cells, dataset, limit)
         members = draw_sets(
             dataset.name,
             dataset.genes,
@@ -133,7 +147,7 @@ def score_cells(
         places = columns.get_indexer(members.names)
         figures = _score_dataset(cells, dataset, members, limit, values, places)
         for one in sets:
-            row = _coverage(one, dataset, measured[one.name], detected)
+            row = _coverage(one, dataset, measured[one.name], held)
             null.append(row | {"n_random": 0, "max_rank": limit} | figures.get(one.name, {}))
     scores = pd.DataFrame(values, columns=columns)
     scores.insert(0, CELL_ID, cells.obs_names.to_numpy())
@@ -212,20 +226,40 @@ def _at_hand(cells: ad.AnnData) -> ad.AnnData:
     return cells.to_memory()
 
 
-def _datasets(cells: ad.AnnData) -> Iterator[_Dataset]:
+def _datasets(cells: ad.AnnData, ambient: pd.DataFrame) -> Iterator[_Dataset]:
     of_cell = cells.obs["dataset"].to_numpy(str)
     for name in np.unique(of_cell):
         columns = np.flatnonzero(cells.varm["measured"][name])
-        yield _Dataset(name, np.flatnonzero(of_cell == name), columns, cells.var_names[columns])
+        rows, genes = np.flatnonzero(of_cell == name), cells.var_names[columns]
+        lineages, lineage = np.unique(cells.obs["qc_lineage"].to_numpy(str)[rows], return_inverse=1)
+        own = ambient[(ambient["dataset"] == name) & ambient["ambient"].astype(bool)]
+        own = own[own["gene"].isin(genes) & own["lineage"].isin(lineages)]
+        places = genes.get_indexer(own["gene"])
+        without = np.zeros((len(lineages), len(genes)), dtype=bool)
+        without[pd.Index(lineages).get_indexer(own["lineage"]), places] = True
+        left_out = np.bincount(places, own["counts"].to_numpy(float), minlength=len(genes))
+        yield _Dataset(name, rows, columns, genes, lineage, without, left_out)
 
 
 def _chunks(cells: ad.AnnData, dataset: _Dataset) -> Iterator[tuple[np.ndarray, sparse.csr_matrix]]:
-    """Hand out the dataset's counts some cells at a time; rows that lie together are one slice."""
+    """Hand out the dataset's counts some cells at a time, without those that are ambient.
+
+    Rows that lie together are read as one slice.
+    """
     for start in range(0, len(dataset.rows), READ_CELLS):
         rows = dataset.rows[start : start + READ_CELLS]
         together = rows[-1] - rows[0] + 1 == len(rows)
         read = cells.X[slice(rows[0], rows[-1] + 1) if together else rows]
         counts = as_counts(read[:, dataset.columns])
+        lineage = dataset.lineage[start : start + READ_CELLS]
+        cell = np.repeat(np.arange(len(rows)), np.diff(counts.indptr))
+        gone = dataset.ambient[lineage[cell], counts.indices]
+        if gone.any():
+            counts = sparse.csr_matrix(
+                (np.where(gone, 0, counts.data), counts.indices.copy(), counts.indptr.copy()),
+                shape=counts.shape,
+            )
+            counts.eliminate_zeros()
         for first in range(0, len(rows), CHUNK_CELLS):
             part = slice(first, first + CHUNK_CELLS)
             yield rows[part], counts[part]
@@ -261,17 +295,16 @@ def _genes_per_cell(cells: ad.AnnData, dataset: _Dataset) -> Iterator[np.ndarray
 
 
 def _expression(cells: ad.AnnData, dataset: _Dataset, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sum each gene's rank weight over the cells, and say which genes have a count at all.
+    """Sum each gene's rank weight, and its counts, over the cells.
 
     The weight is what a gene adds to a score, so genes alike in it are alike to the score.
     """
-    weight = np.zeros(len(dataset.genes))
-    detected = np.zeros(len(dataset.genes), dtype=bool)
+    weight, held = np.zeros((2, len(dataset.genes)))
     for _, block in _chunks(cells, dataset):
-        detected[block.indices] = True
+        held += np.bincount(block.indices, block.data, minlength=len(held))
         ranked = rank_weights(block, limit)
         weight += np.bincount(ranked.indices, ranked.data, minlength=len(weight))
-    return weight, detected
+    return weight, held
 
 
 def _score_dataset(
@@ -301,10 +334,13 @@ def _score_dataset(
 
 
 def _coverage(
-    one: GeneSet, dataset: _Dataset, measured: pd.Index, detected: np.ndarray
+    one: GeneSet, dataset: _Dataset, measured: pd.Index, held: np.ndarray
 ) -> dict[str, object]:
     """Say which genes of a set the dataset measures, and so whether the set is scored."""
     status = {0: "not_measured", 1: "single_gene"}.get(len(measured), "scored")
+    places = dataset.genes.get_indexer(measured)
+    left_out, kept = dataset.left_out[places].sum(), held[places].sum()
+    total = left_out + kept
     return {
         "set": one.name,
         "kind": one.kind,
@@ -312,7 +348,8 @@ def _coverage(
         "dataset": dataset.name,
         "n_genes": len(one.genes),
         "n_measured": len(measured),
-        "n_detected": int(detected[dataset.genes.get_indexer(measured)].sum()),
+        "n_detected": int((held[places] > 0).sum()),
         "genes_missing": ";".join(gene for gene in one.genes if gene not in measured),
         "status": status,
+        "ambient_share": left_out / total if total else np.nan,
     }

@@ -17,6 +17,7 @@ from emhniche.known_answer_rows import load_checks
 from emhniche.planting import check_places, check_plants
 from emhniche.profiles import load_tables
 from emhniche.resources import (
+    load_ambient,
     load_ligand_receptor,
     load_lineages,
     load_panel,
@@ -324,6 +325,7 @@ def _signatures(
     load_ligand_receptor(paths["ligand_receptor"], species, panel)
     load_responses(paths["responses"], species, panel)
     load_lineages(paths["lineages"], species)
+    load_ambient(paths["ambient"], species)
     known = load_signatures(paths["signatures"], species)["set"].unique()
     names = settings["myeloid"]["signatures"]
     for name in names:

@@ -125,7 +125,8 @@ def simulate(
     cells : pandas.DataFrame
         The truth, one row a barcode in the same order: ``cell_id``, ``sample``, ``donor``,
         ``condition``, ``tissue``, ``cell_type``, ``lineage``, ``state`` (``cell``, ``doublet`` or
-        ``dying``), ``doublet_of``, ``maturation``, ``planted`` (id of a truth), ``counts``.
+        ``dying``), ``doublet_of``, ``maturation``, ``planted`` (id of a truth), ``counts`` and
+        ``ambient`` (share of them that is soup).
     """
     libraries = study.rows(file="")
     barcodes = _barcodes(len(libraries) * study.settings["cells_per_library"], seed)
@@ -196,10 +197,12 @@ def draw_library(
     mean *= _responses(model, settings["response_sd"], library, len(cells), seed, rng)
     counts = _negative_binomial(mean, model.dispersion.to_numpy(), rng)
     counts, cells = _join_doublets(counts, cells, n_doublets)
-    counts += _ambient(mean, cells["counts"].median(), len(cells), settings["ambient"], rng)
+    soup = _ambient(mean, cells["counts"].median(), len(cells), settings["ambient"], rng)
+    counts += soup
     order = rng.permutation(len(cells))
     cells = cells.iloc[order].reset_index(drop=True)
     cells["counts"] = counts.sum(axis=1)[order].astype(int)
+    cells["ambient"] = soup.sum(axis=1)[order] / np.maximum(cells["counts"], 1)
     for column in ("tissue", "condition", "donor", "sample"):
         cells.insert(0, column, library[column])
     return sparse.csr_matrix(counts[order], dtype=np.float32), cells

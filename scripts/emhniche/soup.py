@@ -82,7 +82,7 @@ def find_soup(counts: ad.AnnData, estimate: Estimate | None) -> Soup:
 
 
 def ambient_by_lineage(
-    counts: ad.AnnData, lineage: pd.Series, soup: Soup
+    counts: ad.AnnData, lineage: pd.Series, soup: Soup, doublet: np.ndarray
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Estimate how much of each lineage's RNA is soup, and which genes the soup brings.
 
@@ -94,6 +94,9 @@ def ambient_by_lineage(
         Coarse lineage of each barcode.
     soup
         Of the library. Where it has no share of each barcode, that of each lineage is estimated.
+    doublet
+        One bool a barcode: called a doublet. What its second cell makes is no soup, so it takes no
+        part; it has the share of its lineage.
 
     Returns
     -------
@@ -109,7 +112,8 @@ def ambient_by_lineage(
     named = names != UNRESOLVED
     if named.sum() < 2:
         return soup.share, pd.DataFrame(columns=columns)
-    member = sparse.csr_matrix((soup.cell.astype(float), (codes, np.arange(len(codes)))))
+    single = soup.cell & ~doublet
+    member = sparse.csr_matrix((single.astype(float), (codes, np.arange(len(codes)))))
     pooled = pd.DataFrame((member @ counts.X).toarray(), index=names, columns=counts.var_names)
     known = _lineage_share(counts, lineage, soup)
     judged = explained_by_ambient(pooled.loc[named], soup.profile, contamination=known)

@@ -16,6 +16,7 @@ import anndata as ad
 import pandas as pd
 
 from emhniche import io
+from emhniche.ambient_genes import flag_markers
 from emhniche.annotate import annotate_clusters
 from emhniche.cluster import Clustering, cluster_cells
 from emhniche.droplets import write_profile
@@ -28,6 +29,7 @@ from emhniche.myeloid import call_myeloid
 from emhniche.niche import compare_niches
 from emhniche.qc import qc_sample
 from emhniche.resources import (
+    load_ambient,
     load_ligand_receptor,
     load_lineages,
     load_panel,
@@ -185,6 +187,13 @@ def _annotate(folder: Path, run: Run, cells: ad.AnnData, found: Clustering) -> p
         seed=run.config["seed"],
         found_again=found.of_clusters(),
         **{key: run.config["annotate"][key] for key in NAMING},
+    )
+    markers, named = flag_markers(
+        cells,
+        found.clusters.set_index(io.CELL_ID)["cluster"],
+        named,
+        markers,
+        load_ambient(paths["ambient"], species),
     )
     io.write_table(annotation, folder / "annotate" / "annotation.parquet")
     io.write_table(named, folder / "annotate" / "clusters.tsv")

@@ -4,7 +4,7 @@ Figures of agreement, from the truth (``simulate/cells.parquet``) and one table 
 They are what a single run is judged by and what is averaged over many.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,10 @@ from emhniche.io import CELL_ID, read_table
 
 SINGLE = "cell"
 """State of a live single cell in ``simulate/cells.parquet``; the others: ``doublet``, ``dying``."""
+
+
+MIN_GROUP = 10
+"""Cells of a group whose share of ambient RNA is compared with its estimate."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +69,13 @@ def read_barcodes(root: str | Path, samples: Iterable[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``cell_id``, ``doublet_score`` (NaN where there is none) and ``keep``.
+        ``cell_id``, ``doublet_score`` and ``ambient`` (NaN where there is none) and ``keep``.
     """
     tables = []
     for sample in samples:
         table = read_table(Path(root) / "samples" / sample / "qc.parquet")
         table[CELL_ID] = f"{sample}:" + table["barcode"].astype(str)
-        tables.append(table[[CELL_ID, "doublet_score", "keep"]])
+        tables.append(table[[CELL_ID, "doublet_score", "ambient", "keep"]])
     return pd.concat(tables, ignore_index=True)
 
 
@@ -113,6 +117,40 @@ def doublet_auroc(barcodes: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows, columns=["sample", "doublets", "mixed", "auroc", "auroc_mixed"])
+
+
+def ambient_shares(barcodes: pd.DataFrame, cells: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Compare the estimated with the planted share of ambient RNA in the kept live single cells.
+
+    Parameters
+    ----------
+    barcodes
+        As :func:`read_barcodes` returns it.
+    cells
+        The truth.
+    by
+        Columns of the truth that cells are summed by.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a group of :data:`MIN_GROUP` cells or more that have an estimate: `by`, ``cells``,
+        ``planted`` and ``estimated`` (share of the group's counts that is soup).
+    """
+    table = cells[cells["state"] == SINGLE].merge(
+        barcodes.loc[barcodes["keep"].astype(bool), [CELL_ID, "ambient"]],
+        on=CELL_ID,
+        suffixes=("", "_estimated"),
+    )
+    table = table.dropna(subset="ambient_estimated")
+    for name, column in (("planted", "ambient"), ("estimated", "ambient_estimated")):
+        table[name] = table[column] * table["counts"]
+    groups = table.groupby([*by], observed=True)
+    sums = groups[["planted", "estimated", "counts"]].sum().assign(cells=groups.size())
+    for name in ("planted", "estimated"):
+        sums[name] /= sums["counts"]
+    sums = sums[sums["cells"] >= MIN_GROUP].reset_index()
+    return sums[[*by, "cells", "planted", "estimated"]]
 
 
 def lineage_f1(annotation: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:

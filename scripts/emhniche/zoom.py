@@ -7,6 +7,7 @@ import anndata as ad
 import pandas as pd
 from scipy import sparse
 
+from emhniche.ambient_genes import flag_markers
 from emhniche.annotate import cluster_markers
 from emhniche.cluster import Clustering, cluster_cells
 from emhniche.io import CELL_ID
@@ -21,10 +22,14 @@ MARKER_COLUMNS = [
     *("cluster", "lineage", "cell_type", "gene"),
     *("log2_fold_change", "pct_in", "pct_out", "auroc", "score"),
     *TEST_COLUMNS,
+    "ambient",
 ]
 """Columns of the tables of a zoom, for one without a row."""
 
 logger = logging.getLogger(__name__)
+
+OUTSIDE = "outside "
+"""Begins the name of a group of cells that are not zoomed in on."""
 
 MYELOID = ("neutrophil", "monocyte_macrophage", "DC", "mast_basophil", "eosinophil")
 """Lineages that ``myeloid`` stands for."""
@@ -36,6 +41,7 @@ def zoom_in(
     annotation: pd.DataFrame,
     *,
     lineage: str,
+    listed: pd.DataFrame,
     settings: Mapping,
     seed: int,
 ) -> tuple[Clustering, pd.DataFrame]:
@@ -52,6 +58,8 @@ def zoom_in(
         ``cell_id``, ``lineage`` and ``cell_type`` of all cells.
     lineage
         A lineage, or ``myeloid`` for all of :data:`MYELOID`.
+    listed
+        As :func:`emhniche.resources.load_ambient` returns it.
     settings
         Keyword arguments of :func:`emhniche.cluster.cluster_cells` but the seed.
     seed
@@ -63,8 +71,8 @@ def zoom_in(
         Clusters of the lineage, with how often each is found again.
     markers : pandas.DataFrame
         Genes that set each cluster apart from the other cells of the lineage
-        (:func:`emhniche.annotate.cluster_markers`); lineage and cell type are the most frequent of
-        its cells.
+        (:func:`emhniche.annotate.cluster_markers`, :func:`emhniche.ambient_genes.flag_markers`);
+        lineage and cell type are the most frequent of its cells.
 
     Where the lineage has fewer than :data:`MIN_CELLS` cells, all tables are without a row.
     """
@@ -85,7 +93,28 @@ def zoom_in(
     named = own.groupby("cluster")[["lineage", "cell_type"]].agg(_most_frequent).reset_index()
     subset = cells[groups.index]
     datasets = subset.obs["dataset"].astype(str)
-    return found, cluster_markers(subset, groups, datasets, named)
+    markers = cluster_markers(subset, groups, datasets, named)
+    return found, _flagged(cells, annotation, groups, named, markers, listed)
+
+
+def _flagged(
+    cells: ad.AnnData,
+    annotation: pd.DataFrame,
+    groups: pd.Series,
+    named: pd.DataFrame,
+    markers: pd.DataFrame,
+    listed: pd.DataFrame,
+) -> pd.DataFrame:
+    """Flag the markers that ambient RNA explains; the cells outside the zoom are its sources."""
+    of_cell = annotation.set_index(CELL_ID)["lineage"].reindex(cells.obs_names).astype(str)
+    clusters = groups.astype(str).reindex(cells.obs_names)
+    clusters = clusters.fillna(OUTSIDE + of_cell)
+    outside = pd.unique(clusters[clusters.str.startswith(OUTSIDE)])
+    others = pd.DataFrame(
+        {"cluster": outside, "lineage": [name[len(OUTSIDE) :] for name in outside]}
+    )
+    every = pd.concat([named[["cluster", "lineage"]], others])
+    return flag_markers(cells, clusters, every, markers, listed)[0]
 
 
 def _nothing() -> tuple[Clustering, pd.DataFrame]:

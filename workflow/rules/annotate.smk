@@ -1,8 +1,8 @@
 """Names of the clusters.
 
-In: ``cells.h5ad``, clusters and the lineage markers. Out: ``annotation.parquet`` (each cell),
-``clusters.tsv`` (each cluster, with its confidence and runner-up) and ``markers.tsv``; where samples
-lend their published labels, ``transferred.parquet`` and ``transferred.tsv``; with
+In: ``cells.h5ad``, clusters, the lineage markers and the ambient genes. Out: ``annotation.parquet``
+(each cell), ``clusters.tsv`` (each cluster, with its confidence and runner-up) and ``markers.tsv``;
+where samples lend their published labels, ``transferred.parquet`` and ``transferred.tsv``; with
 ``annotate.celltypist``, ``celltypist.parquet`` and ``celltypist.tsv``.
 """
 
@@ -15,6 +15,7 @@ rule annotate:
         found_again="<results>/cluster/found_again.tsv",
         lineages=run.config["resources"]["lineages"],
         panel=run.config["resources"]["panel"],
+        ambient=run.config["resources"]["ambient"],
     output:
         annotation="<results>/annotate/annotation.parquet",
         clusters="<results>/annotate/clusters.tsv",

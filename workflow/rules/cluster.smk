@@ -71,6 +71,7 @@ rule cluster_zoom:
         latent=f"<results>/integration/{run.config['integrate']['primary']}/latent.parquet",
         cells="<results>/cells.h5ad",
         annotation="<results>/annotate/annotation.parquet",
+        ambient=run.config["resources"]["ambient"],
     output:
         clusters="<results>/cluster/zoom/{lineage}/clusters.parquet",
         resolutions="<results>/cluster/zoom/{lineage}/resolutions.tsv",
@@ -92,6 +93,7 @@ rule cluster_zoom:
     params:
         code=lambda wildcards: code_digest("cluster_zoom"),
         settings={k: v for k, v in run.config["cluster"].items() if k != "zoom"},
+        species=run.species,
         seed=run.config["seed"],
     script:
         "../../scripts/cluster_zoom.py"

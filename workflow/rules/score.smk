@@ -1,8 +1,9 @@
 """How strongly each cell expresses the panel's axes and the signatures.
 
-In: ``cells.h5ad``, panel and signatures. Out: ``scores.parquet`` (each cell and set: UCell score and
-its distance from matched random sets) and ``null.tsv`` (each set and dataset: genes measured, status
-and how the random sets scored).
+In: ``cells.h5ad``, panel, signatures and the ambient genes. Out: ``scores.parquet`` (each cell and
+set: UCell score and its distance from matched random sets), ``null.tsv`` (each set and dataset: genes
+measured, status and how the random sets scored) and ``ambient.tsv`` (each dataset, lineage and
+ambient gene: whether the soup explains its counts, which are then left out).
 """
 
 
@@ -12,9 +13,11 @@ rule score:
         cells="<results>/cells.h5ad",
         panel=run.config["resources"]["panel"],
         signatures=run.config["resources"]["signatures"],
+        ambient=run.config["resources"]["ambient"],
     output:
         scores="<results>/score/scores.parquet",
         null="<results>/score/null.tsv",
+        ambient="<results>/score/ambient.tsv",
     log:
         "<logs>/score/score.log",
     benchmark:

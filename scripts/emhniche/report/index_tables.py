@@ -160,9 +160,10 @@ def metric_table(run: RunTables) -> PageTable:
 
 def cluster_table(run: RunTables) -> PageTable:
     """Return one row a cluster, and one a part of it in a dataset that is of another lineage."""
+    own = run["markers"][~run["markers"]["ambient"].astype(bool)]
     markers = {
         str(cluster): ", ".join(part["gene"].head(N_MARKERS))
-        for cluster, part in run["markers"].groupby("cluster", sort=False)
+        for cluster, part in own.groupby("cluster", sort=False)
     }
     table = run["cluster_types"].assign(cluster=lambda named: named["cluster"].astype(str))
     whole = table["dataset"].isna()

@@ -247,7 +247,7 @@ def _scores(score: Mapping) -> Paragraph:
         "signature was scored in every cell by the rank-based UCell statistic, over at most "
         f"{words.number(score['max_rank'])} ranks and no more than the median cell of the "
         f"dataset holds genes, and set against {score['n_random']} random gene sets of like "
-        "expression.",
+        "expression. Counts of ambient genes that the soup explains in a lineage were left out.",
         ("panel", "ucell"),
     )
 

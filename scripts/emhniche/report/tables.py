@@ -60,7 +60,7 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *("found_again", "runner_up", "margin", "agreement"),
         ),
     ),
-    "markers": ("annotate/markers.tsv", ("cluster", "gene", "log2_fold_change")),
+    "markers": ("annotate/markers.tsv", ("cluster", "gene", "log2_fold_change", "ambient")),
     "scores": ("score/scores.parquet", (CELL_ID,)),
     "null": ("score/null.tsv", ("set", "kind", "dataset", "n_genes", "n_measured", "status")),
     "design": (
