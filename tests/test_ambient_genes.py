@@ -71,6 +71,7 @@ def cohort(seed: int = 0, stroma_makes: float = 0.0) -> ad.AnnData:
     obs = pd.DataFrame({"sample": samples, "dataset": "d", "qc_lineage": truth})
     obs["ambient"] = obs["sample"].map(SHARES)
     obs["n_counts"] = counts.sum(axis=1).astype(float)
+    obs["donor"], obs["donor_known"] = obs["sample"], True
     obs.index = [f"c{i}" for i in range(len(obs))]
     cells = ad.AnnData(sparse.csr_matrix(counts, dtype=np.float32), obs, pd.DataFrame(index=GENES))
     cells.varm["ambient"] = pd.DataFrame({name: soup for name in SHARES}).loc[GENES]
