@@ -53,6 +53,14 @@ def test_a_new_configuration_names_every_key_with_its_default(begun):
         assert f"#   {column}: " in text
 
 
+def test_a_section_to_fill_in_is_asked_for_once_its_marks_are_taken_away(begun, capsys):
+    edit("config.yaml", "#annotate:", "annotate:")
+    for line in ("celltypist:", "  model: ", "  sha256: "):
+        edit("config.yaml", f"#  # {line}", f"  {line}")
+    assert emhniche("check", "config.yaml") == 1
+    assert "annotate.celltypist.sha256: 'SHA256' " in capsys.readouterr().err
+
+
 def test_a_new_project_is_good_once_its_files_are_there(begun, capsys):
     assert emhniche("check", "config.yaml") == 0
     said = capsys.readouterr().out

@@ -157,7 +157,7 @@ def many_samples(folder: Path, number: int) -> None:
             }
         )
     pd.DataFrame(rows).to_csv(folder / "samples.tsv", sep="\t", index=False)
-    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    (folder / "config.yaml").write_text(yaml.safe_dump({**CONFIG, "annotate": {}}))
 
 
 def test_a_user_s_value_wins_and_a_second_attempt_asks_for_more(tmp_path, table):

@@ -139,12 +139,22 @@ def _section(section: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of a section's keys, each below its meaning."""
     for key, part in section["properties"].items():
         yield from _prose(part.get("description", ""))
-        if "properties" in part:
+        if "required" in part:
+            yield from (f"# {line}" for line in _to_fill_in(key, part))
+        elif "properties" in part:
             yield f"{key}:"
             for line in _section(part):
                 yield f"  {line}"
         else:
             yield from _dumped(key, part["default"])
+
+
+def _to_fill_in(key: str, section: dict[str, Any]) -> Iterator[str]:
+    """Yield a section that is left out unless the user fills it in, with a word for each value."""
+    yield f"{key}:"
+    for name, part in section["properties"].items():
+        meaning = textwrap.shorten(part["description"], _WIDTH)
+        yield f"  {name}: {name.upper()}  # {meaning}"
 
 
 def _columns(schema: dict[str, Any]) -> Iterator[str]:
