@@ -19,6 +19,7 @@ from emhniche.schema import complete, read_schema
 from fake_myeloid import give_donors, write_myeloid
 from fake_names import CELL_TYPES, CELLS_PER_SAMPLE, CONTRAST, EVIL_SAMPLE, GENES, SAMPLES, SCRIPT
 from fake_tables import (
+    write_celltypist,
     write_known_answers,
     write_labels,
     write_niche,
@@ -33,7 +34,10 @@ CONFIG = complete(
         "samples": "config/fake.tsv",
         "seed": 7,
         "cluster": {"zoom": ["neutrophil"]},
-        "annotate": {"label_samples": ["s1"]},
+        "annotate": {
+            "label_samples": ["s1"],
+            "celltypist": {"model": f"models/{SCRIPT}.pkl", "sha256": "c" * 64},
+        },
         "niche": {
             "contrasts": [
                 {
@@ -52,7 +56,8 @@ CONFIG = complete(
 UNASKED = {
     **CONFIG,
     "cluster": CONFIG["cluster"] | {"zoom": []},
-    "annotate": CONFIG["annotate"] | {"label_samples": []},
+    "annotate": {k: v for k, v in CONFIG["annotate"].items() if k != "celltypist"}
+    | {"label_samples": []},
 }
 """The same without what a run has only where it is asked for."""
 
@@ -130,6 +135,7 @@ def make_run(root: Path, *, testable: bool = True, myeloid: str = "refused") -> 
     write_labels(root, cells, rng, testable=testable)
     write_zoom(root, cells, "neutrophil")
     write_transferred(root, cells)
+    write_celltypist(root, cells)
     write_scores(root, cells, rng)
     write_niche(root, testable=testable)
     write_known_answers(root, testable=testable)

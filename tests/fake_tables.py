@@ -74,10 +74,17 @@ def write_labels(
             "cell_type": [types[0], types[0], types[1]],
             "gene": ["Cxcl12", "</script><b>G", "Gène$x$"],
             "log2_fold_change": [4.2, 3.1, 2.0],
-            "pct_in": [0.9, 0.8, 0.7],
-            "pct_out": [0.1, 0.1, 0.1],
+            "pct_in": [90.0, 80.0, 70.0],
+            "pct_out": [10.0, 10.0, 10.0],
+            "auroc": [0.97, 0.9, 0.8],
             "score": [9.0, 8.0, 7.0],
-            "ambient": False,
+            "donors": [4, 4, 0],
+            "donors_higher": [4, 3, 0],
+            "donor_log2_fold_change": [4.0, 2.9, np.nan],
+            "p": [1e-9, 0.01, np.nan],
+            "q": [1e-6, 0.02, np.nan],
+            "status": ["tested", "tested", "not_testable"],
+            "ambient": [False, False, True],
         }
     )
     write_table(markers if testable else markers.iloc[:0], root / "annotate/markers.tsv")
@@ -401,6 +408,35 @@ def write_zoom(root: Path, cells: pd.DataFrame, lineage: str) -> None:
     markers = pd.DataFrame({"cluster": [0, 0, 1], "gene": [GENES[5], "Kitl", "Lif"]})
     markers = markers.assign(lineage="neutrophil", cell_type=SCRIPT, log2_fold_change=2.0)
     write_table(markers.assign(pct_in=0.5, pct_out=0.1, score=1.0), folder / "markers.tsv")
+
+
+def write_celltypist(root: Path, cells: pd.DataFrame) -> None:
+    """Write what a model says: HSPC are B to it, and of erythroid cells it knows nothing."""
+    lineage = cells["cell_type"].map(CELL_TYPES).to_numpy()
+    label = pd.Series(lineage).replace({"erythroid": "unknown", "HSPC": "B", "B": "B"})
+    label = label.where(label != "B", f"B {SCRIPT}")
+    usual = label.replace({f"B {SCRIPT}": "B", "unknown": ""})
+    agrees = pd.Series(usual == lineage, dtype="boolean").where(label != "unknown")
+    table = pd.DataFrame({"cell_id": cells.index, "label": label, "best": label, "agrees": agrees})
+    table = table.assign(probability=0.8, usual_lineage=usual)
+    write_table(table, root / "annotate/celltypist.parquet")
+    rows = [
+        {
+            "cluster": number,
+            "n_cells": len(part),
+            "lineage": CELL_TYPES[cell_type],
+            "cell_type": cell_type,
+            "label": table["label"][part].mode()[0],
+            "share": 1.0,
+            "second_label": "",
+            "second_share": np.nan,
+            "probability": 0.8,
+            "agree": table["agrees"][part].astype(float).mean(),
+        }
+        for number, cell_type in enumerate(CELL_TYPES)
+        for part in [np.flatnonzero(cells["cell_type"] == cell_type)]
+    ]
+    write_table(pd.DataFrame(rows), root / "annotate/celltypist.tsv")
 
 
 def write_transferred(root: Path, cells: pd.DataFrame) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emhniche.report import transferred_section, zoom_section
+from emhniche.report import celltypist_section, index_tables, transferred_section, zoom_section
 from emhniche.report.tables import read_run
 from emhniche.zoom import FOUND_AGAIN_COLUMNS, MARKER_COLUMNS
 from fake_names import SCRIPT
@@ -70,7 +70,7 @@ def test_labels_and_where_they_disagree_are_those_of_the_tables(run):
     assert second.startswith(f"{agree} of {len(known)} ")
     wrong = run.transferred["labels"].query("agree < 0.5")
     assert bool(third) == bool(len(wrong))
-    counts = transferred_section.lineages_by_label(run)
+    counts = transferred_section.lineages_by_label(cells, run["annotation"])
     assert counts.to_numpy().sum() == len(cells)
     assert counts.index[-1] == "unknown"
     label = f"B {SCRIPT}"
@@ -89,8 +89,41 @@ def test_a_label_whose_cells_mostly_have_another_name_is_told(run):
     assert f"B {SCRIPT} (10 % B; of the others most are T)" in told
 
 
+def test_what_a_model_says_and_where_it_disagrees_are_those_of_its_tables(run):
+    cells = run.celltypist["cells"]
+    known = cells[cells["label"] != "unknown"]
+    told, apart = celltypist_section.sentences(run)
+    assert f"gives {len(known)} of {len(cells)} cells" in told
+    assert f"{SCRIPT.split('/')[-1]}.pkl gives" in told
+    lineage = run["annotation"].set_index("cell_id")["lineage"].loc[known["cell_id"]]
+    (wrong,) = run.celltypist["clusters"].query("lineage == 'HSPC'")["cluster"]
+    assert f"cluster {wrong} (" in apart and f"says B {SCRIPT} most often" in apart
+    (picture,) = celltypist_section.pictures(run)
+    axis = picture.figure.axes[0]
+    shares = axis.images[0].get_array()
+    np.testing.assert_allclose(shares.sum(axis=1), 100)
+    row = [text.get_text().startswith("B ") for text in axis.get_yticklabels()].index(True)
+    column_b = [text.get_text() for text in axis.get_xticklabels()].index("B")
+    label_b = (known["label"] == f"B {SCRIPT}").to_numpy()
+    assert shares[row, column_b] == pytest.approx(100 * (lineage[label_b] == "B").mean())
+    table = celltypist_section.section(run)["table"]
+    assert column(table, "Agree").count("0 %") == 1
+
+
+def test_markers_stand_with_the_donors_that_bear_them_out(run):
+    table = index_tables.marker_table(run)
+    assert column(table, "Gene") == list(run["markers"]["gene"])
+    assert column(table, "Donors higher") == ["4 of 4", "3 of 4", "–"]
+    assert column(table, "Cells in") == ["90 %", "80 %", "70 %"]
+    assert column(table, "q")[1:] == ["0.02", "–"]
+    assert column(table, "Status") == ["tested", "tested", "not_testable"]
+    assert column(table, "Flag") == ["–", "–", "ambient"]
+
+
 def test_nothing_is_read_or_shown_where_it_was_not_asked(root: Path):
     unasked = read_run(root, config=UNASKED, samples=sample_sheet(), registry=registry())
-    assert unasked.zooms == {} and unasked.transferred is None
+    assert unasked.zooms == {} and unasked.transferred is unasked.celltypist is None
+    assert celltypist_section.pictures(unasked) == []
+    assert celltypist_section.section(unasked) is None
     assert zoom_section.pictures(unasked) == transferred_section.pictures(unasked) == []
     assert transferred_section.section(unasked) is None

@@ -21,6 +21,7 @@ FIGURES = {
     "resolutions": "resolutions",
     **{f"zoom-{lineage}": "zoom" for lineage in run.config["cluster"]["zoom"]},
     **({"transferred": "transferred"} if run.config["annotate"]["label_samples"] else {}),
+    **({"celltypist": "celltypist"} if celltypist else {}),
     "composition": "composition",
     "responses": "responses_figure",
     "emh-index": "emh_index_figure",
@@ -184,6 +185,9 @@ rule report:
         transferred=expand(
             "<results>/annotate/transferred.{kind}",
             kind=["parquet", "tsv"] if run.config["annotate"]["label_samples"] else [],
+        ),
+        celltypist=expand(
+            "<results>/annotate/celltypist.{kind}", kind=["parquet", "tsv"] if celltypist else []
         ),
         cluster_types="<results>/annotate/clusters.tsv",
         markers="<results>/annotate/markers.tsv",

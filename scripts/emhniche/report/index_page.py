@@ -12,6 +12,7 @@ import pandas as pd
 from emhniche.io import read_json, write_table, write_text
 from emhniche.report import (
     axes_table,
+    celltypist_section,
     index_tables,
     integration_section,
     niche_tables,
@@ -117,6 +118,7 @@ def build_index(
             "map": map_data(run, genes, seed=config["seed"]),
             "zooms": zoom_section.sections(run),
             "transferred": transferred_section.section(run),
+            "celltypist": celltypist_section.section(run),
             "tables": tables(run, provenance),
             "axes": axes_table.axes_tables(run),
             "limits": limits(samples, run["design"]),
@@ -139,6 +141,7 @@ def tables(run: RunTables, provenance: Mapping) -> dict[str, PageTable]:
         "metrics": index_tables.metric_table(run),
         "mixing": integration_section.mixing_table(run),
         "clusters": index_tables.cluster_table(run),
+        "markers": index_tables.marker_table(run),
         "coverage": index_tables.coverage_table(run),
         "producers": niche_tables.producer_table(run),
         "design": niche_tables.design_table(run),

@@ -10,6 +10,7 @@ import pandas as pd
 from emhniche.cluster_limits import FOUND, OFTEN
 from emhniche.io import CELL_ID
 from emhniche.report import (
+    celltypist_section,
     cluster_figures,
     myeloid_figures,
     niche_figures,
@@ -56,6 +57,7 @@ def draw(run: RunTables, cells: pd.DataFrame) -> dict[str, Picture]:
         _resolutions(run),
         *zoom_section.pictures(run),
         *transferred_section.pictures(run),
+        *celltypist_section.pictures(run),
         picture(
             "composition",
             run_figures.composition(cells, run.samples),

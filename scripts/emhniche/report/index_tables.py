@@ -27,6 +27,7 @@ MIN_BARCODES = 10
 """Fewest barcodes of a lineage whose loss is shown."""
 
 N_MARKERS = 6
+MARKER_ROWS = 10
 """Marker genes named for a cluster."""
 
 
@@ -196,6 +197,44 @@ def cluster_table(run: RunTables) -> PageTable:
         "again. The part of a cluster in one dataset is named on its own; it has a row where it is "
         "of another lineage. Agreement: share of the cluster's cells whose part has "
         "the cluster's lineage.",
+    )
+
+
+def marker_table(run: RunTables) -> PageTable:
+    """Return the first markers of each cluster, with how many donors bear each out."""
+    table = run["markers"].groupby("cluster", sort=False).head(MARKER_ROWS)
+    donors = zip(table["donors_higher"], table["donors"], strict=True)
+    table = table.assign(
+        cluster=table["cluster"].astype(str),
+        found_in=table["pct_in"] / 100,
+        found_outside=table["pct_out"] / 100,
+        ambient=table["ambient"].astype(bool).map({True: "ambient", False: ""}),
+        higher=[f"{higher:.0f} of {of:.0f}" if of else "" for higher, of in donors],
+    )
+    columns = [
+        Column("cluster", "Cluster", "text"),
+        Column("cell_type", "Cell type"),
+        Column("gene", "Gene", "text"),
+        Column("log2_fold_change", "log2 fold change", "signed"),
+        Column("found_in", "Cells in", "percent"),
+        Column("found_outside", "Cells outside", "percent"),
+        Column("auroc", "AUROC", "hundredths"),
+        Column("higher", "Donors higher", "text"),
+        Column("donor_log2_fold_change", "log2 over donors", "signed"),
+        Column("q", "q", "p"),
+        Column("status", "Status", "status"),
+        Column("ambient", "Flag", "text"),
+    ]
+    return run_table(
+        run,
+        "markers",
+        table,
+        columns,
+        caption=f"The first {MARKER_ROWS} markers of each cluster. Cells in, outside: share of the "
+        "cells with the gene. AUROC orders genes over cells and is no evidence. Donors are the "
+        "units of the test; the clusters were cut from the same counts, so q is too small and "
+        "ranks genes only. Ambient: the gene leaks from other cells, and names no cluster.",
+        searchable=True,
     )
 
 

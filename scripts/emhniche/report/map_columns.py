@@ -186,6 +186,9 @@ def _label_columns(run: RunTables, frame: pd.DataFrame, bins: Bins | None) -> li
         agrees = found["agrees"].astype(object).map(AGREEMENT)
         name = "lineage against transferred label"
         columns += _names(group, name, agrees, bins, fixed=AGREEMENT_COLOURS)
+    if run.celltypist is not None:
+        found = run.celltypist["cells"].set_index(CELL_ID)["label"].reindex(frame.index)
+        columns += _names("CellTypist (no name rests on it)", "label of CellTypist", found, bins)
     return columns
 
 

@@ -60,7 +60,14 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *("found_again", "runner_up", "margin", "agreement"),
         ),
     ),
-    "markers": ("annotate/markers.tsv", ("cluster", "gene", "log2_fold_change", "ambient")),
+    "markers": (
+        "annotate/markers.tsv",
+        (
+            *("cluster", "lineage", "cell_type", "gene", "log2_fold_change", "pct_in", "pct_out"),
+            *("auroc", "donors", "donors_higher", "donor_log2_fold_change", "q", "status"),
+            "ambient",
+        ),
+    ),
     "scores": ("score/scores.parquet", (CELL_ID,)),
     "null": ("score/null.tsv", ("set", "kind", "dataset", "n_genes", "n_measured", "status")),
     "design": (
@@ -202,6 +209,18 @@ TRANSFERRED: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """Tables of the labels that went from some samples to all other cells."""
 
+CELLTYPIST: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "cells": ("annotate/celltypist.parquet", (CELL_ID, "label", "usual_lineage", "agrees")),
+    "clusters": (
+        "annotate/celltypist.tsv",
+        (
+            *("cluster", "n_cells", "lineage", "cell_type", "label", "share", "second_label"),
+            *("second_share", "probability", "agree"),
+        ),
+    ),
+}
+"""Tables of what a model of CellTypist says."""
+
 
 @dataclass(frozen=True)
 class RunTables:
@@ -231,6 +250,8 @@ class RunTables:
         ``markers``; empty where the settings ask for none.
     transferred
         ``cells`` and ``labels`` of :data:`TRANSFERRED`; None where no sample lends its labels.
+    celltypist
+        ``cells`` and ``clusters`` of :data:`CELLTYPIST`; None where no model is asked.
     """
 
     root: Path
@@ -243,6 +264,7 @@ class RunTables:
     tables: Mapping[str, pd.DataFrame]
     zooms: Mapping[str, Mapping[str, pd.DataFrame]] = field(default_factory=dict)
     transferred: Mapping[str, pd.DataFrame] | None = None
+    celltypist: Mapping[str, pd.DataFrame] | None = None
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         """Return a table by its name."""
@@ -288,10 +310,18 @@ def read_run(
         history=read_table(history) if history.exists() else pd.DataFrame(),
         tables=tables,
         zooms={lineage: _zoom(root, lineage) for lineage in config["cluster"]["zoom"]},
-        transferred={name: _checked(root / path, own) for name, (path, own) in TRANSFERRED.items()}
-        if config["annotate"]["label_samples"]
-        else None,
+        transferred=_asked(root, TRANSFERRED, config["annotate"]["label_samples"]),
+        celltypist=_asked(root, CELLTYPIST, "celltypist" in config["annotate"]),
     )
+
+
+def _asked(
+    root: Path, tables: Mapping[str, tuple[str, tuple[str, ...]]], asked: object
+) -> dict[str, pd.DataFrame] | None:
+    """Return tables that a run has only where it is asked for them."""
+    if not asked:
+        return None
+    return {name: _checked(root / path, columns) for name, (path, columns) in tables.items()}
 
 
 def _zoom(root: Path, lineage: str) -> dict[str, pd.DataFrame]:

@@ -34,7 +34,11 @@ def pictures(run: RunTables) -> list[Picture]:
     return [
         picture(
             "transferred",
-            heat_map(lineages_by_label(run), run.transferred["labels"]),
+            heat_map(
+                lineages_by_label(run.transferred["cells"], run["annotation"]),
+                run.transferred["labels"].set_index("label")["usual_lineage"],
+                name="published label",
+            ),
             caption="Cells that got each published label, by the lineage that the run names: share "
             "of the label's cells, in brackets the cells. Framed: the lineage that the labelled "
             "cells themselves usually have. What lies outside a frame is a disagreement; "
@@ -103,10 +107,17 @@ def label_table(run: RunTables) -> PageTable:
     )
 
 
-def lineages_by_label(run: RunTables) -> pd.DataFrame:
-    """Count the cells that got each label (rows, most frequent first) by their lineage."""
-    cells = run.transferred["cells"]
-    lineage = run["annotation"].set_index(CELL_ID)["lineage"].reindex(cells[CELL_ID])
+def lineages_by_label(cells: pd.DataFrame, annotation: pd.DataFrame) -> pd.DataFrame:
+    """Count the cells with each label (rows, most frequent first) by their lineage.
+
+    Parameters
+    ----------
+    cells
+        ``cell_id`` and ``label``, :data:`~emhniche.lineage.UNKNOWN` where there is none.
+    annotation
+        ``cell_id`` and ``lineage`` of all cells.
+    """
+    lineage = annotation.set_index(CELL_ID)["lineage"].reindex(cells[CELL_ID])
     counts = pd.crosstab(cells["label"].to_numpy(dtype=object), lineage.to_numpy(dtype=object))
     size = counts.sum(axis=1)
     order = sorted(counts.index, key=lambda label: (label == UNKNOWN, -size[label], label))
@@ -114,15 +125,17 @@ def lineages_by_label(run: RunTables) -> pd.DataFrame:
 
 
 @styled
-def heat_map(counts: pd.DataFrame, labels: pd.DataFrame) -> Figure | None:
+def heat_map(counts: pd.DataFrame, usual: pd.Series, *, name: str) -> Figure | None:
     """Draw the share of each label's cells in each lineage.
 
     Parameters
     ----------
     counts
         Labels x lineages, cells.
-    labels
-        ``annotate/transferred.tsv``.
+    usual
+        Label -> lineage that is framed in its row.
+    name
+        What the labels are.
 
     Returns
     -------
@@ -140,7 +153,6 @@ def heat_map(counts: pd.DataFrame, labels: pd.DataFrame) -> Figure | None:
     axis = axes[0, 0]
     shown = np.ma.masked_equal(share.to_numpy(), 0)
     image = axis.imshow(shown, cmap="YlGnBu", vmin=0, vmax=100, aspect="auto")
-    usual = labels.set_index("label")["usual_lineage"]
     for row, label in enumerate(counts.index):
         for column, lineage in enumerate(counts.columns):
             value = share.iat[row, column]
@@ -155,7 +167,7 @@ def heat_map(counts: pd.DataFrame, labels: pd.DataFrame) -> Figure | None:
     axis.set_yticks(range(len(counts)), names)
     ticks = [words.short(words.name(one), 24) for one in counts.columns]
     axis.set_xticks(range(counts.shape[1]), ticks, rotation=45, ha="right", rotation_mode="anchor")
-    axis.set(xlabel="lineage by the run", ylabel="published label (cells)")
+    axis.set(xlabel="lineage by the run", ylabel=f"{name} (cells)")
     axis.tick_params(length=0)
     figure.colorbar(image, ax=axis, label="cells of the label (%)", shrink=0.8, aspect=25)
     return figure
