@@ -405,7 +405,8 @@ def write_zoom(root: Path, cells: pd.DataFrame, lineage: str) -> None:
     found += [(1.0, True, n, sizes[str(n)], share, 0.7) for n, share in ((0, 0.9), (1, 0.72))]
     columns = ["resolution", "chosen", "cluster", "n_cells", "found_again", "jaccard"]
     write_table(pd.DataFrame(found, columns=columns), folder / "found_again.tsv")
-    markers = pd.DataFrame({"cluster": [0, 0, 1], "gene": [GENES[5], "Kitl", "Lif"]})
+    markers = pd.DataFrame({"cluster": [0, 0, 1, 1], "gene": [GENES[5], "Kitl", "S100a8", "Lif"]})
+    markers["ambient"] = markers["gene"] == "S100a8"
     markers = markers.assign(lineage="neutrophil", cell_type=SCRIPT, log2_fold_change=2.0)
     write_table(markers.assign(pct_in=0.5, pct_out=0.1, score=1.0), folder / "markers.tsv")
 

@@ -167,6 +167,38 @@ def test_the_list_condemns_nothing_that_is_beyond_the_soup():
     assert flags.loc["T", list(ALARMIN)].all()
 
 
+def test_where_the_ambient_share_is_not_known_cells_keep_their_counts():
+    """Two lineages make some genes, one more than the other, and there is no soup at all."""
+    rng = np.random.default_rng(0)
+    genes = [f"g{i}" for i in range(400)]
+    rates = pd.DataFrame(1.0, index=["erythroid", "neutrophil"], columns=genes)
+    rates = rates.div(rates.sum(axis=1), axis=0)
+    rates.loc["erythroid", genes[:3]], rates.loc["neutrophil", genes[:3]] = 0.001, 0.015
+    truth = np.repeat(list(rates.index), 120)
+    counts = rng.poisson(2000 * rates.loc[truth].to_numpy())
+    obs = pd.DataFrame({"sample": "s", "dataset": "d", "qc_lineage": truth, "donor": "s"})
+    obs = obs.assign(ambient=np.nan, n_counts=counts.sum(axis=1).astype(float), donor_known=True)
+    obs.index = [f"c{i}" for i in range(len(obs))]
+    cells = ad.AnnData(sparse.csr_matrix(counts, dtype=np.float32), obs, pd.DataFrame(index=genes))
+    cells.varm["ambient"] = pd.DataFrame({"s": counts.sum(axis=0) / counts.sum()}, index=genes)
+    cells.varm["measured"] = pd.DataFrame({"d": True}, index=genes)
+    table = ambient_genes(cells, cells.obs["qc_lineage"], LISTED)
+    assert table["expected"].isna().all() and not table["ambient"].any()
+
+
+def test_cells_without_a_lineage_keep_their_own():
+    """Neutrophils that quality control could not name, among T cells that it could not."""
+    cells = cohort()
+    truth = cells.obs["qc_lineage"].to_numpy(str)
+    odd = np.flatnonzero(truth == "neutrophil")[::4]
+    odd = np.r_[odd, np.flatnonzero(truth == "T")[:60]]
+    cells.obs["qc_lineage"] = np.where(np.isin(np.arange(len(truth)), odd), "unresolved", truth)
+    table = ambient_genes(cells, cells.obs["qc_lineage"], LISTED)
+    flags = table.pivot(index="lineage", columns="gene", values="ambient")
+    assert not flags.loc["unresolved"].fillna(False).astype(bool).any()
+    assert flags.loc["T", list(ALARMIN)].all()
+
+
 def test_the_list_stands_in_for_a_source_that_the_library_lost():
     """All neutrophils lysed: nothing in the library makes S100a8, the droplets are full of it."""
     cells = cohort()

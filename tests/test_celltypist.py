@@ -1,5 +1,6 @@
 """A CellTypist model is read and never run, and what it says stands beside the names."""
 
+import dataclasses
 import hashlib
 import os
 import pickle
@@ -9,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from numpy._core.numeric import _frombuffer
+from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
@@ -16,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from emhniche.celltypist import ask_model
 from emhniche.celltypist_model import read_model
 from emhniche.errors import InputError
-from emhniche.lineage import UNKNOWN
+from emhniche.lineage import UNKNOWN, agreement, usual_lineages
 from own_project import load, refusal
 from planted import library
 
@@ -52,10 +55,17 @@ def checksum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def measured(cells, dataset: str):
+    """Say that all genes of a library are measured."""
+    cells.obs["dataset"] = dataset
+    cells.varm["measured"] = pd.DataFrame({dataset: True}, index=cells.var_names)
+    return cells
+
+
 @pytest.fixture(scope="module")
 def cohort():
     """Return a library with a kind that the model does not know, its clusters and its names."""
-    cells = library(MIX | {"erythroid": 50}, seed=5)
+    cells = measured(library(MIX | {"erythroid": 50}, seed=5), "one")
     truth = cells.obs["truth"].astype(str)
     clusters = pd.Series(pd.factorize(truth)[0].astype(str), index=cells.obs_names)
     named = {"cell_id": cells.obs_names, "lineage": truth.to_numpy(), "cell_type": truth.to_numpy()}
@@ -105,7 +115,7 @@ def test_two_classes_and_genes_that_the_run_lacks(cohort, tmp_path):
     either = annotation["lineage"].isin(["B", "T"]).to_numpy()
     assert (opinion["best"].to_numpy() == annotation["lineage"].to_numpy())[either].mean() > 0.95
     few = cells[:, :100].copy()
-    with pytest.raises(InputError, match=r"100 of the model's 649 genes .* run's species"):
+    with pytest.raises(InputError, match=r"one has measured 100 of the model's 649 genes"):
         ask_model(few, clusters, annotation, found)
 
 
@@ -118,6 +128,47 @@ def test_a_disagreement_is_shown_and_no_name_is_changed(cohort, model):
     assert (opinion["agrees"][differs].fillna(True) == False).mean() > 0.9  # noqa: E712
     assert table.set_index("cell_type").loc["T", "agree"] == pytest.approx(0.75, abs=0.1)
     assert "lineage" not in opinion
+
+
+def test_a_gene_that_a_dataset_does_not_measure_says_nothing(cohort, model):
+    """Half of the cells come from a dataset that lists no marker of B cells."""
+    cells, clusters, annotation = cohort
+    found = read_model(*model)
+    truth = annotation["lineage"].to_numpy()
+    weights = found.weights[list(found.labels).index("B")]
+    strongest = found.genes[np.argsort(-np.abs(weights))[:60]]
+    two = cells.copy()
+    two.obs["dataset"] = np.where(np.arange(two.n_obs) % 2, "whole", "poor")
+    lists = pd.DataFrame({"whole": True, "poor": ~two.var_names.isin(strongest)}, two.var_names)
+    two.varm["measured"] = lists
+    poor = two.obs["dataset"].to_numpy() == "poor"
+    counts = two.X.toarray()
+    counts[np.ix_(poor, ~lists["poor"])] = 0
+    two.X = sparse.csr_matrix(counts)
+    opinion, _ = ask_model(two, clusters, annotation, found)
+    whole, _ = ask_model(*cohort, found)
+    assert (opinion["probability"] == whole["probability"])[~poor].all()
+    kept = np.isin(found.genes, lists.index[lists["poor"]])
+    assert kept.sum() == len(kept) - 60
+    # the same as of a model without those genes
+    less = dataclasses.replace(
+        found,
+        genes=found.genes[kept],
+        weights=found.weights[:, kept],
+        mean=found.mean[kept],
+        scale=found.scale[kept],
+    )
+    alone, _ = ask_model(measured(two[poor].copy(), "poor"), clusters, annotation, less)
+    np.testing.assert_allclose(opinion["probability"][poor], alone["probability"], rtol=1e-6)
+    assert (truth[poor] == "B").any()
+
+
+def test_cells_without_a_lineage_neither_agree_nor_make_one_usual():
+    labels = np.array(["x", "x", "x", "y"])
+    lineage = np.array(["unresolved", "unresolved", "B", "unresolved"])
+    usual = usual_lineages(labels, lineage)
+    assert usual.to_dict() == {"x": "B", "y": ""}
+    assert agreement(lineage, usual[labels]).isna().tolist() == [True, True, False, True]
 
 
 class Harm:
@@ -136,6 +187,74 @@ def test_a_model_that_runs_something_is_refused_and_runs_nothing(tmp_path):
     with pytest.raises(InputError, match=r"harm\.pkl: not a CellTypist model: it asks for \w+\.mk"):
         read_model(path, checksum(path))
     assert not target.exists()
+
+
+class Hidden:
+    """An array of bytes that says of itself, once made, that they are addresses of objects."""
+
+    def __reduce__(self) -> tuple:
+        return _frombuffer, (b"A" * 8, HiddenKind(), (1,), "C")
+
+
+class HiddenKind:
+    code = "V8"
+
+    def __reduce__(self) -> tuple:
+        fields = {"a": (np.dtype("O"), 0)}
+        return np.dtype, (self.code, False, True), (3, "|", None, ("a",), fields, 8, 1, 0)
+
+
+class HiddenNumber(HiddenKind):
+    code = "i8"
+
+
+class HiddenObjects(Hidden):
+    def __reduce__(self) -> tuple:
+        return _frombuffer, (b"A" * 8, np.dtype("O"), (1,), "C")
+
+
+@pytest.mark.parametrize(
+    ("hidden", "reason"),
+    [
+        (Hidden(), "type 'V8'"),
+        (HiddenObjects(), "objects where numbers"),
+        (HiddenNumber(), "type 'i8' with fields"),
+    ],
+)
+def test_bytes_never_become_addresses(tmp_path, hidden, reason):
+    """Numpy's own readers would take them for such, and the process would end there."""
+    path = tmp_path / "hidden.pkl"
+    path.write_bytes(pickle.dumps({"Model": hidden, "Scaler_": None}))
+    with pytest.raises(InputError, match=reason):
+        read_model(path, checksum(path))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda made: made["Model"].coef_.__setitem__((0, 0), np.nan), "no number"),
+        (lambda made: made["Scaler_"].scale_.__setitem__(0, 0.0), "not above 0"),
+        (lambda made: setattr(made["Scaler_"], "scale_", None), "do not fit together"),
+        (lambda made: made["Model"].features.__setitem__(0, made["Model"].features[1]), "a gene "),
+        (lambda made: setattr(made["Model"], "classes_", np.array("B")), "do not fit together"),
+    ],
+)
+def test_numbers_that_cannot_be_a_model_are_refused(model, tmp_path, change, reason):
+    made = pickle.loads(model[0].read_bytes())
+    change(made)
+    path = tmp_path / "odd.pkl"
+    path.write_bytes(pickle.dumps(made))
+    with pytest.raises(InputError, match=reason) as error:
+        read_model(path, checksum(path))
+    assert "\n" not in str(error.value)
+
+
+def test_a_scaler_that_only_centres_is_read(model, cohort, tmp_path):
+    made = pickle.loads(model[0].read_bytes())
+    made["Scaler_"] = StandardScaler(with_std=False).fit(logs(cohort[0]))
+    path = tmp_path / "centred.pkl"
+    path.write_bytes(pickle.dumps(made))
+    assert (read_model(path, checksum(path)).scale == 1).all()
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,8 @@ def test_a_new_configuration_names_every_key_with_its_default(begun):
 
 def test_a_section_to_fill_in_is_asked_for_once_its_marks_are_taken_away(begun, capsys):
     edit("config.yaml", "#annotate:", "annotate:")
+    text = Path("config.yaml").read_text(encoding="utf-8")
+    assert "#  # To have it, take away this # too" in text
     for line in ("celltypist:", "  model: ", "  sha256: "):
         edit("config.yaml", f"#  # {line}", f"  {line}")
     assert emhniche("check", "config.yaml") == 1

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 import torch
-from torch.multiprocessing.spawn import ProcessRaisedException
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from emhniche import devices
 from emhniche.devices import batch_size_for, device_failure, pick_accelerator, train_on_device
@@ -216,8 +216,39 @@ def test_several_gpus_share_the_cells_and_more_than_there_are_is_refused(gpu, mo
     # each sees half of the cells: with 512 a step too few steps would be left
     assert tried == [("cuda", 2, 256), ("cpu", 1, 128)]
     assert (device["devices"], device["fell_back"]) == (1, "CUDA error: lost")
-    with pytest.raises(InputError, match=r"devices: 3 CUDA devices are asked for and this machine"):
+    with pytest.raises(InputError, match=r"devices: 3 CUDA .* machine shows 2; use at most 2"):
         train_on_device(train, **SETTINGS | {"devices": 3})
+    on_cpu = {"accelerator": "cpu", "devices": 3}
+    _, device = train_on_device(lambda place: np.zeros((1, 1)), **SETTINGS | on_cpu)
+    assert device["devices"] == 1
+
+
+def test_a_devices_own_process_tells_how_it_failed(gpu, monkeypatch):
+    """What it hands on is a traceback, and CUDA's errors end in hints."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    traceback = (
+        "\n\n-- Process 1 terminated with the following error:\n"
+        "Traceback (most recent call last):\n"
+        '  File "training.py", line 9, in step\n    to_CUDA(batch)\n'
+        "torch.AcceleratorError: CUDA error: out of memory\nCUDA kernel errors might be reported "
+        "late.\nFor debugging pass CUDA_LAUNCH_BLOCKING=1\nCompile with `TORCH_USE_CUDA_DSA`\n"
+    )
+    tried = []
+
+    def train(place):
+        tried.append(place.batch_size)
+        if place.used == "cuda":
+            raise ProcessRaisedException(traceback, 1, 4711)
+        return np.zeros((1, 1))
+
+    fewer = SETTINGS | {"cell_visits": 1_000_000, "devices": 2}
+    _, device = train_on_device(train, **fewer)
+    assert device["fell_back"] == "torch.AcceleratorError: CUDA error: out of memory"
+    assert tried == [256, 128, 128], "half of the cells, then the CPU"
+    killed = ProcessExitedException(
+        "process 1 terminated with signal SIGABRT", 1, 4711, -6, signal_name="SIGABRT"
+    )
+    assert device_failure(killed) == "process 1 terminated with signal SIGABRT"
 
 
 def test_two_processes_train_one_model_on_slurm_too(cells, monkeypatch, tmp_path):

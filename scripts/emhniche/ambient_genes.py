@@ -6,6 +6,10 @@ S100a8 is a neutrophil's own. Whether the soup explains the counts of a lineage 
 library by library (:mod:`emhniche.ambient`), and summed over libraries as in the niche stage:
 counts are ambient where at least half of them lie in libraries whose soup explains them. So all
 libraries of a dataset are treated alike, whether they have much soup or little.
+
+Counts that are ambient are taken from scores, so doubt is for the cell: where a library's
+contamination is not known nothing of it is ambient, and neither is anything of cells without a
+lineage, which may be of any.
 """
 
 from collections.abc import Mapping
@@ -72,6 +76,7 @@ def ambient_genes(cells: ad.AnnData, lineage: pd.Series, listed: pd.DataFrame) -
     on_list = much.loc[known].stack().rename("on_list").rename_axis(["gene", "dataset"])
     table = table[table.join(on_list, on=["gene", "dataset"])["on_list"].to_numpy()]
     table["kind"] = table["gene"].map(kinds).fillna(OF_SOUP)
+    table["ambient"] &= table["contamination"].notna() & (table["group"] != UNRESOLVED)
     table["held"] = table["counts"].where(table["ambient"], 0.0)
     table["expected"] = table["expected"].where(table["contamination"].notna())
     table["top_source"] = table["top_source"].fillna("")
@@ -149,6 +154,7 @@ def flag_markers(
     bulk = sum_cells(cells, _annotation(cells, lineage, own), [])
     genes = pd.Index(markers["gene"].unique())
     table = judge_groups(bulk, genes, "cell_type", foreign_genes(listed))
+    table["ambient"] &= table["contamination"].notna()
     table["held"] = table["counts"].where(table["ambient"], 0.0)
     sums = table.groupby(["group", "gene"])[["counts", "held"]].sum()
     pairs = pd.MultiIndex.from_frame(markers[["cluster", "gene"]].astype(str))

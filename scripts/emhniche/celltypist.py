@@ -14,7 +14,7 @@ from scipy import sparse, special
 from emhniche.celltypist_model import Model
 from emhniche.errors import InputError
 from emhniche.io import CELL_ID
-from emhniche.lineage import UNKNOWN
+from emhniche.lineage import UNKNOWN, agreement, most_frequent, usual_lineages
 
 MIN_PROBABILITY = 0.5
 """Probability that the best class needs; as CellTypist's own threshold."""
@@ -40,7 +40,8 @@ def ask_model(
     Parameters
     ----------
     cells
-        Cells x genes, raw counts.
+        Cells x genes, raw counts; ``obs["dataset"]``, and ``varm["measured"]`` (genes x datasets):
+        what a dataset does not measure says nothing, and is no zero.
     clusters
         Cluster of each cell, indexed by ``cell_id``.
     annotation
@@ -54,7 +55,8 @@ def ask_model(
         ``cell_id``, ``label`` (:data:`UNKNOWN` where no class reaches :data:`MIN_PROBABILITY`),
         ``best`` (the most probable class, also there), ``probability`` (its, 0-1, each class by
         itself), ``usual_lineage`` (the most frequent lineage of the cells with that label) and
-        ``agrees`` (the cell's lineage is that one; empty where the label is unknown).
+        ``agrees`` (the cell's lineage is that one; empty where the label is unknown or the
+        cell unresolved).
     table : pandas.DataFrame
         One row a cluster: ``cluster``, ``n_cells``, ``lineage`` and ``cell_type`` (most frequent),
         ``label`` and ``share`` (most frequent label and its share), ``second_label`` and
@@ -63,7 +65,7 @@ def ask_model(
     Raises
     ------
     InputError
-        When the run has measured too few of the model's genes.
+        When a dataset has measured too few of the model's genes.
     """
     probability = _probabilities(cells, model)
     best, highest = probability.argmax(axis=1), probability.max(axis=1)
@@ -73,10 +75,9 @@ def ask_model(
     opinion.insert(1, "label", opinion["best"].where(known, UNKNOWN))
     opinion["probability"] = highest
     lineage = names["lineage"].to_numpy()
-    usual = pd.Series(lineage[known]).groupby(opinion["label"].to_numpy()[known]).agg(_frequent)
+    usual = usual_lineages(opinion["label"].to_numpy()[known], lineage[known])
     opinion["usual_lineage"] = opinion["label"].map(usual).fillna("").astype(str)
-    agrees = pd.Series(lineage == opinion["usual_lineage"].to_numpy(), dtype="boolean")
-    opinion["agrees"] = agrees.where(known)
+    opinion["agrees"] = agreement(lineage, opinion["usual_lineage"])
     logger.info("%d cells labelled, %d unknown", known.sum(), (~known).sum())
     own = opinion.assign(
         cluster=clusters.astype(str).loc[cells.obs_names].to_numpy(), **names.reset_index(drop=True)
@@ -97,8 +98,8 @@ def _cluster_row(part: pd.DataFrame) -> dict:
     return {
         "cluster": part["cluster"].iloc[0],
         "n_cells": len(part),
-        "lineage": _frequent(part["lineage"]),
-        "cell_type": _frequent(part["cell_type"]),
+        "lineage": most_frequent(part["lineage"]),
+        "cell_type": most_frequent(part["cell_type"]),
         "label": shares.index[0],
         "share": float(shares.iloc[0]),
         "second_label": shares.index[1] if len(shares) > 1 else "",
@@ -110,25 +111,30 @@ def _cluster_row(part: pd.DataFrame) -> dict:
 
 def _probabilities(cells: ad.AnnData, model: Model) -> np.ndarray:
     """Return the probability of each class by itself, cells x classes."""
+    dataset = cells.obs["dataset"].astype(str).to_numpy()
     place = cells.var_names.get_indexer(model.genes)
-    there = np.flatnonzero(place >= 0)
-    if len(there) < MIN_GENES * len(place):
-        raise InputError(
-            f"annotate.celltypist: {len(there)} of the model's {len(place)} genes are among those "
-            f"of the run, and {MIN_GENES:.0%} are needed; give a model of the run's species"
-        )
     counts = sparse.csr_matrix(cells.X)
-    totals = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1.0)
-    scaled = (sparse.diags(TARGET / totals) @ counts[:, place[there]]).tocsr()
     scores = np.empty((cells.n_obs, len(model.labels)))
-    for start in range(0, cells.n_obs, ROWS_AT_ONCE):
-        some = slice(start, start + ROWS_AT_ONCE)
-        values = np.log1p(scaled[some].toarray())
-        values = np.minimum((values - model.mean[there]) / model.scale[there], HIGHEST)
-        scores[some] = values @ model.weights[:, there].T + model.intercept
+    for name in dict.fromkeys(dataset):
+        measured = cells.varm["measured"][name].to_numpy(dtype=bool)
+        there = np.flatnonzero((place >= 0) & measured[place])
+        if len(there) < MIN_GENES * len(place):
+            raise InputError(
+                f"annotate.celltypist: dataset {name} has measured {len(there)} of the model's "
+                f"{len(place)} genes, and {MIN_GENES:.0%} are needed; give a model of the run's "
+                "species"
+            )
+        rows = np.flatnonzero(dataset == name)
+        for some in np.array_split(rows, -(-len(rows) // ROWS_AT_ONCE)):
+            scores[some] = _scores(counts[some], place, there, model)
     return special.expit(scores)
 
 
-def _frequent(values: pd.Series) -> str:
-    """Return the most frequent value; of equals the first by name."""
-    return str(values.value_counts().sort_index().idxmax())
+def _scores(
+    counts: sparse.csr_matrix, place: np.ndarray, there: np.ndarray, model: Model
+) -> np.ndarray:
+    """Return the classes' scores of some cells, from the model's genes that are `there`."""
+    totals = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1.0)
+    values = np.log1p((sparse.diags(TARGET / totals) @ counts[:, place[there]]).toarray())
+    values = np.minimum((values - model.mean[there]) / model.scale[there], HIGHEST)
+    return values @ model.weights[:, there].T + model.intercept

@@ -9,8 +9,8 @@ longer works with today's scikit-learn.
 """
 
 import hashlib
-import importlib
 import pickle
+import re
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -19,15 +19,6 @@ from typing import Any
 import numpy as np
 
 from emhniche.errors import InputError
-
-_NUMPY = {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"),
-    ("numpy._core.numeric", "_frombuffer"),
-}
-"""All that a model file may call."""
 
 
 @dataclass(frozen=True)
@@ -71,17 +62,73 @@ class _State:
         self.held = state if isinstance(state, dict) else {}
 
 
+class _Kind:
+    """Stands for a type of array elements. A real one would believe any state that it is told."""
+
+    def __init__(self, code: str, *_: Any) -> None:
+        if not re.fullmatch(r"[fiu][1248]|b1|[US]\d{1,6}|O8?", str(code)):
+            raise pickle.UnpicklingError(f"it holds an array of type {code!r}")
+        self.code, self.order = str(code), "="
+
+    def __setstate__(self, state: tuple) -> None:
+        """Take the byte order; refuse fields, as no array of a model has any."""
+        _, self.order, *fields = state[:5]
+        if self.order not in ("<", ">", "|", "=") or any(one is not None for one in fields):
+            raise pickle.UnpicklingError(f"it holds an array of type {self.code!r} with fields")
+
+    def read(self, content: bytes) -> np.ndarray:
+        """Return the elements that bytes stand for."""
+        if self.code.startswith("O"):
+            raise pickle.UnpicklingError("it holds objects where numbers or text should be")
+        return np.frombuffer(content, dtype=np.dtype(self.order + self.code))
+
+
+class _Array:
+    """Stands for an array that is made empty and then told its content."""
+
+    def __init__(self, *_: Any) -> None:
+        self.content = np.empty(0)
+
+    def __setstate__(self, state: tuple) -> None:
+        """Take shape, type, order of the axes and content: bytes, or for objects a list."""
+        _, shape, kind, by_column, content = state
+        if isinstance(content, list):
+            values = np.empty(len(content), dtype=object)
+            values[:] = content
+        else:
+            values = kind.read(content)
+        self.content = values.reshape(shape, order="F" if by_column else "C")
+
+
+def _from_buffer(content: bytes, kind: _Kind, shape: tuple, order: str) -> np.ndarray:
+    return kind.read(content).reshape(shape, order=order)
+
+
+def _scalar(kind: _Kind, content: bytes) -> np.generic:
+    return kind.read(content)[0]
+
+
+_NUMPY = {
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _Kind,
+    ("numpy._core.multiarray", "_reconstruct"): _Array,
+    ("numpy._core.multiarray", "scalar"): _scalar,
+    ("numpy._core.numeric", "_frombuffer"): _from_buffer,
+}
+"""What a model file may ask for, and what it gets instead."""
+
+
 class _Reader(pickle.Unpickler):
     """Reads arrays, text and the attributes of scikit-learn's objects, and calls nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return a stand-in or a maker of arrays; refuse everything else."""
+        """Return a stand-in; refuse everything that needs none."""
         if module.split(".")[0] == "sklearn":
             return _State
         module = module.replace("numpy.core.", "numpy._core.")
-        if (module, name) in _NUMPY:
-            return getattr(importlib.import_module(module), name)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no model needs")
+        if (module, name) not in _NUMPY:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no model needs")
+        return _NUMPY[module, name]
 
 
 def read_model(path: str | Path, sha256: str) -> Model:
@@ -114,19 +161,28 @@ def read_model(path: str | Path, sha256: str) -> Model:
     try:
         parts = _Reader(BytesIO(data)).load()
         classifier, scaler = parts["Model"].held, parts["Scaler_"].held
-        centred = scaler.get("with_mean", True)
         model = Model(
-            labels=np.asarray(classifier["classes_"]).astype(str),
-            genes=np.asarray(classifier["features"]).astype(str),
-            weights=np.atleast_2d(np.asarray(classifier["coef_"], dtype=float)),
-            intercept=np.atleast_1d(np.asarray(classifier["intercept_"], dtype=float)),
-            mean=np.asarray(scaler["mean_"], dtype=float) if centred else np.zeros(1),
-            scale=np.asarray(scaler["scale_"], dtype=float),
+            labels=_text(classifier["classes_"]),
+            genes=_text(classifier["features"]),
+            weights=np.atleast_2d(_numbers(classifier["coef_"])),
+            intercept=np.atleast_1d(_numbers(classifier["intercept_"])),
+            mean=_numbers(scaler["mean_"]) if scaler.get("with_mean", True) else np.zeros(1),
+            scale=_numbers(scaler["scale_"]) if scaler.get("with_std", True) else np.ones(1),
         )
     except Exception as error:  # whatever a file that is no model leads to
         reason = str(error) or type(error).__name__
         raise InputError(f"{where}: not a CellTypist model: {reason}; give its .pkl") from error
     return _checked(model, where)
+
+
+def _text(values: Any) -> np.ndarray:
+    content = values.content if isinstance(values, _Array) else values
+    return np.atleast_1d(np.asarray(content)).astype(str)
+
+
+def _numbers(values: Any) -> np.ndarray:
+    content = values.content if isinstance(values, _Array) else values
+    return np.asarray(content, dtype=float)
 
 
 def _checked(model: Model, where: str) -> Model:
@@ -135,12 +191,23 @@ def _checked(model: Model, where: str) -> Model:
     if len(model.labels) == 2 and len(weights) == 1:  # of two classes the second alone has weights
         weights = np.vstack([-weights, weights])
         intercept = np.concatenate([-intercept, intercept])
-    n_genes = len(model.genes)
-    mean = np.broadcast_to(model.mean, n_genes) if len(model.mean) in (1, n_genes) else model.mean
-    fits = weights.shape == (len(model.labels), n_genes) and len(intercept) == len(model.labels)
-    if not fits or not len(mean) == len(model.scale) == n_genes:
+    n_genes, n_labels = len(model.genes), len(model.labels)
+    told = [(weights, (n_labels, n_genes)), (intercept, (n_labels,))]
+    if any(values.shape != shape for values, shape in told) or any(
+        values.shape not in ((1,), (n_genes,)) for values in (model.mean, model.scale)
+    ):
         raise InputError(
-            f"{where}: {len(model.labels)} classes, {n_genes} genes and weights of shape "
+            f"{where}: {n_labels} classes, {n_genes} genes and weights of shape "
             f"{weights.shape} do not fit together; give a model as CellTypist wrote it"
         )
-    return Model(model.labels, model.genes, weights, intercept, mean, model.scale)
+    numbers = (weights, intercept, model.mean, model.scale)
+    if not all(np.isfinite(values).all() for values in numbers) or (model.scale <= 0).any():
+        raise InputError(
+            f"{where}: a weight, mean or standard deviation is no number, or a standard deviation "
+            "not above 0; give a model as CellTypist wrote it"
+        )
+    for what, names in (("class", model.labels), ("gene", model.genes)):
+        if len(set(names)) < len(names):
+            raise InputError(f"{where}: a {what} stands twice; give a model as CellTypist wrote it")
+    mean, scale = (np.broadcast_to(values, n_genes) for values in (model.mean, model.scale))
+    return Model(model.labels, model.genes, weights, intercept, mean, scale)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
-from torch.multiprocessing.spawn import ProcessRaisedException
+from torch.multiprocessing.spawn import ProcessExitedException
 
 from emhniche.errors import InputError
 
@@ -131,7 +131,8 @@ def train_on_device(
         When a device is asked for that is not there, or it fails and the CPU may not take over.
     """
     used = pick_accelerator(accelerator)
-    _require_devices(devices)
+    if accelerator != "cpu":
+        _require_devices(devices)
     failure = None
     if used != "cpu":
         sizes = {"batch_size": batch_size, "most": max_batch_size}
@@ -162,7 +163,7 @@ def _require_devices(devices: int) -> None:
     if 1 < devices > there:
         raise InputError(
             f"config: integrate.scvi.devices: {devices} CUDA devices are asked for and this "
-            f"machine shows {there}; use at most that, or 1"
+            f"machine shows {there}; use {'1' if there < 2 else f'at most {there}'}"
         )
 
 
@@ -237,12 +238,17 @@ def device_failure(error: BaseException) -> str | None:
     error
         What training raised.
     """
-    known = isinstance(error, (torch.OutOfMemoryError, torch.AcceleratorError))
-    if isinstance(error, InputError) or not (known or DEVICE_ERROR.search(str(error))):
+    # a process of a device that ended without a word: how NCCL's watchdog and a lost driver do it
+    known = (torch.OutOfMemoryError, torch.AcceleratorError, ProcessExitedException)
+    if isinstance(error, InputError) or not (
+        isinstance(error, known) or DEVICE_ERROR.search(str(error))
+    ):
         return None
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    # of a device's own process comes its traceback, which ends with what it said
-    return lines[-1 if isinstance(error, ProcessRaisedException) else 0][:200]
+    # a device's own process hands on its traceback, and what is said there ends in hints
+    of_device = [line.strip() for line in lines if DEVICE_ERROR.search(line)] or lines[:1]
+    raised = [line for line in of_device if re.match(r"[\w.]*Error: ", line)]
+    return (raised or of_device)[0][:200]
 
 
 def _out_of_memory(failure: str) -> bool:

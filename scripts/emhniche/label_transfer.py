@@ -14,7 +14,7 @@ import pandas as pd
 
 from emhniche.errors import InputError
 from emhniche.io import CELL_ID
-from emhniche.lineage import UNKNOWN
+from emhniche.lineage import UNKNOWN, UNRESOLVED, agreement, most_frequent, usual_lineages
 from emhniche.transfer import NEAREST, learn, transfer
 
 logger = logging.getLogger(__name__)
@@ -42,12 +42,12 @@ def transfer_labels(
         ``cell_id``, ``label`` (transferred; :data:`UNKNOWN` where the cell is too far), ``share``
         (of the nearest labelled cells that have it), ``distance``, ``limit``, ``in_reference``,
         ``usual_lineage`` (the most frequent lineage of the labelled cells with that label) and
-        ``agrees`` (the cell's lineage is that one; empty where the label is unknown). Labelled
-        cells of `samples` are left out.
+        ``agrees`` (the cell's lineage is that one; empty where the label is unknown or the cell
+        unresolved). Labelled cells of `samples` are left out.
     table : pandas.DataFrame
         One row a label: ``label``, ``n_labelled``, ``usual_lineage``, ``labelled_agree`` (share of
         the labelled cells that have it), ``n_cells`` (that got the label), ``agree`` (share) and
-        ``other_lineage`` (most frequent among those that disagree).
+        ``other_lineage`` (most frequent among the others). Shares are of cells with a lineage.
 
     Raises
     ------
@@ -70,11 +70,10 @@ def transfer_labels(
         )
     labels, libraries = (cells[name].to_numpy()[known] for name in ("label", "sample"))
     found = transfer(learn(points[known], labels, libraries), points[~known])
-    usual = pd.Series(lineage[known]).groupby(labels).agg(_most_frequent)
+    usual = usual_lineages(labels, lineage[known])
     found.insert(0, CELL_ID, latent[CELL_ID].to_numpy()[~known])
     found["usual_lineage"] = found["label"].map(usual).where(found["in_reference"], "")
-    agrees = pd.Series(lineage[~known] == found["usual_lineage"].to_numpy(), dtype="boolean")
-    found["agrees"] = agrees.where(found["in_reference"])
+    found["agrees"] = agreement(lineage[~known], found["usual_lineage"])
     found["label"] = found["label"].where(found["in_reference"], UNKNOWN)
     logger.info("%d cells labelled, %d unknown", len(found), (found["label"] == UNKNOWN).sum())
     own = pd.DataFrame({"label": labels, "lineage": lineage[known]})
@@ -84,24 +83,20 @@ def transfer_labels(
 def _by_label(found: pd.DataFrame, own: pd.DataFrame, usual: pd.Series) -> pd.DataFrame:
     """Say of each label how well it goes with one lineage, where it is from and where it went."""
     rows = []
+    named = own[own["lineage"] != UNRESOLVED]
     for label, lineage in usual.items():
-        labelled, got = own[own["label"] == label], found[found["label"] == label]
+        labelled, got = named[named["label"] == label], found[found["label"] == label]
         others = got.loc[got["lineage"] != lineage, "lineage"]
         rows.append(
             {
                 "label": label,
-                "n_labelled": len(labelled),
+                "n_labelled": int((own["label"] == label).sum()),
                 "usual_lineage": lineage,
                 "labelled_agree": float((labelled["lineage"] == lineage).mean()),
                 "n_cells": len(got),
-                "agree": float((got["lineage"] == lineage).mean()) if len(got) else np.nan,
-                "other_lineage": _most_frequent(others) if len(others) else "",
+                "agree": float(got["agrees"].astype(float).mean()),
+                "other_lineage": most_frequent(others),
             }
         )
     table = pd.DataFrame(rows).sort_values(["n_cells", "label"], ascending=[False, True])
     return table.reset_index(drop=True)
-
-
-def _most_frequent(values: pd.Series) -> str:
-    """Return the most frequent value; of equals the first by name."""
-    return str(values.value_counts().sort_index().idxmax())

@@ -32,6 +32,52 @@ NEGATIVE_WEIGHT = 0.5
 """Weight of the mean over a set's negative genes against the mean over its positive genes."""
 
 
+def usual_lineages(labels: np.ndarray, lineage: np.ndarray) -> pd.Series:
+    """Return which lineage the cells with each label usually have.
+
+    Parameters
+    ----------
+    labels
+        Label of each cell.
+    lineage
+        Lineage of each cell; :data:`UNRESOLVED` ones do not count.
+
+    Returns
+    -------
+    pandas.Series
+        Label -> the most frequent lineage of its cells (of equals the first by name), empty where
+        no cell with the label has one.
+    """
+    named = pd.Series(lineage).mask(np.asarray(lineage) == UNRESOLVED)
+    return named.groupby(np.asarray(labels)).agg(most_frequent).astype(str)
+
+
+def agreement(lineage: np.ndarray, usual: np.ndarray) -> pd.Series:
+    """Tell whether each cell's lineage is the usual one of its label.
+
+    Parameters
+    ----------
+    lineage
+        Lineage of each cell.
+    usual
+        Usual lineage of the label of each cell; empty where there is none.
+
+    Returns
+    -------
+    pandas.Series
+        Booleans; missing where the cell is :data:`UNRESOLVED` or its label has no usual lineage.
+    """
+    lineage, usual = np.asarray(lineage, dtype=object), np.asarray(usual, dtype=object)
+    agrees = pd.Series(lineage == usual, dtype="boolean")
+    return agrees.mask((usual == "") | (lineage == UNRESOLVED))
+
+
+def most_frequent(values: pd.Series) -> str:
+    """Return the most frequent value, of equals the first by name; empty where there is none."""
+    counts = values.value_counts().sort_index()
+    return str(counts.idxmax()) if len(counts) else ""
+
+
 def marker_sets(table: pd.DataFrame, *, finer: bool) -> pd.DataFrame:
     """Turn rows of the lineage table into one row a marker set.
 

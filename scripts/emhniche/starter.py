@@ -151,6 +151,7 @@ def _section(section: dict[str, Any]) -> Iterator[str]:
 
 def _to_fill_in(key: str, section: dict[str, Any]) -> Iterator[str]:
     """Yield a section that is left out unless the user fills it in, with a word for each value."""
+    yield "To have it, take away this # too, and the space behind it; then fill in:"
     yield f"{key}:"
     for name, part in section["properties"].items():
         meaning = textwrap.shorten(part["description"], _WIDTH)

@@ -190,7 +190,7 @@ ZOOM: Mapping[str, tuple[str, ...]] = {
     "clusters.parquet": (CELL_ID, "cluster"),
     "resolutions.tsv": ("resolution", "n_clusters", "found_again", "verdict", "chosen"),
     "found_again.tsv": ("chosen", "cluster", "n_cells", "found_again"),
-    "markers.tsv": ("cluster", "cell_type", "gene", "log2_fold_change"),
+    "markers.tsv": ("cluster", "cell_type", "gene", "log2_fold_change", "ambient"),
 }
 """Table of ``cluster/zoom/<lineage>/`` -> the columns the pages lean on."""
 

@@ -79,11 +79,11 @@ def sentence(tables: Mapping[str, pd.DataFrame]) -> str:
 
 def cluster_table(lineage: str, tables: Mapping[str, pd.DataFrame]) -> PageTable:
     """Return one row a cluster of the lineage: its size, how sure it is and its first markers."""
-    markers, found = tables["markers"], tables["found_again"]
+    markers, found = tables["markers"].astype({"cluster": str, "gene": str}), tables["found_again"]
     rows = _chosen(found)
-    named = markers.assign(cluster=markers["cluster"].astype(str)).groupby("cluster", sort=False)
-    genes = {name: ", ".join(part["gene"].astype(str).head(N_MARKERS)) for name, part in named}
-    types = {name: part["cell_type"].iloc[0] for name, part in named}
+    types = markers.groupby("cluster", sort=False)["cell_type"].first()
+    own = markers[~markers["ambient"].astype(bool)].groupby("cluster", sort=False)["gene"]
+    genes = {name: ", ".join(part.head(N_MARKERS)) for name, part in own}
     cells = rows["n_cells"]
     rows = rows.assign(
         share=cells / max(cells.sum(), 1),
@@ -104,8 +104,8 @@ def cluster_table(lineage: str, tables: Mapping[str, pd.DataFrame]) -> PageTable
         columns,
         source=_path(lineage, "markers.tsv"),
         caption=f"Clusters of {words.name(lineage)} cells. Markers set a cluster apart from the "
-        "other cells of the lineage. Sizes and how often each is found again are in "
-        "found_again.tsv beside it.",
+        "other cells of the lineage; ambient genes are left out. Sizes and how often each is found "
+        "again are in found_again.tsv beside it.",
     )
 
 
