@@ -146,6 +146,7 @@ def test_files_are_found_beside_the_snakefile(project):
         ({"integrate": {"batch_key": "tissue"}}, ["batch_key", "tissue must never be a batch"]),
         ({"integrate": {"batch_key": "arm"}}, ["batch_key", "arm must never be a batch"]),
         ({"integrate": {"batch_key": "bacth"}}, ["batch_key", "no column 'bacth'", "'batch'"]),
+        ({"run": "a" * 101}, ["config: run", "at most 100 letters"]),
         ({"run": "a/b"}, ["config: run", "'a/b' cannot be used", "letters"]),
         ({"run": True}, ["config: run", "True is not text", "quotes"]),
         ({"samples": "absent.tsv"}, ["config: samples", "'absent.tsv' does not exist"]),

@@ -18,6 +18,7 @@ from own_project import REGISTRY, SHEET, edit, load, refusal
         ("\tsex", "\tlineage", ["column 'lineage'", "pipeline writes it"]),
         ("\tsex", "\t", ["line 1", "no name"]),
         ("s2\t", "s1\t", ["sample 's1'", "named 2 times"]),
+        ("s2\t", f"{'s' * 101}\t", [f"sample '{'s' * 101}': sample", "at most 100 letters"]),
         ("s2\t", "s 2\t", ["sample 's 2': sample", "cannot be used", "letters"]),
         ("s2\t", "\t", ["line 3: sample: missing"]),
         ("bone marrow", "bone marow", ["'b1': tissue: 'bone marow'", "did you mean 'bone marrow'"]),
