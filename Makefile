@@ -11,13 +11,17 @@ PUBLIC = config/public.yaml
 # The run whose data are asked for known answers.
 CONFIG ?= $(PUBLIC)
 
+# The finished run that CELLxGENE's validator judges.
+RESULTS ?= results/demo
+
 BIN = .venv/bin
 READY = .venv/.ready
 SNAKEMAKE = $(BIN)/snakemake
+VALIDATOR = .tools/cellxgene/.ready
 UV = $(firstword $(wildcard .tools/uv/bin/uv) uv)
 RUN = $(SNAKEMAKE) --cores $(CORES) --resources mem_mb=$(MEM_MB) --configfile
 
-.PHONY: help setup demo public known-answers map test lint format docs resources audit release unlock clean
+.PHONY: help setup demo public known-answers map cellxgene test lint format docs resources audit release unlock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -40,6 +44,13 @@ known-answers: $(READY) ## ask the data of a run (CONFIG, the public one by defa
 
 map: $(READY) ## place a sample of your own (QUERY, a file of counts; NAME, its file's by default) among the cells of a finished run (CONFIG)
 	$(BIN)/python scripts/map_query.py $(CONFIG) "$(QUERY)" --name "$(NAME)"
+
+cellxgene: $(VALIDATOR) ## write the atlas of a finished run (RESULTS) for CELLxGENE and have its own validator judge it
+	.tools/cellxgene/bin/python scripts/cellxgene_export.py $(RESULTS)
+
+$(VALIDATOR): envs/cellxgene/requirements.txt
+	sh envs/setup.sh cellxgene
+	@touch $@
 
 test: $(READY) ## run all tests
 	$(ONE_THREAD) $(BIN)/pytest $(IN_PARALLEL) $(PYTEST_ARGS)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Make .venv hold exactly what uv.lock names, on a machine that has nothing but some Python 3:
 # finds uv, or installs it into .tools/; finds a Python >= 3.12, or lets uv fetch one.
+# With the word `cellxgene`: the environment of CELLxGENE's validator, in .tools/cellxgene.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -73,4 +74,9 @@ if [ -z "${UV_PYTHON:-}" ]; then
 fi
 export UV_PYTHON
 say "$("$uv" --version), Python $UV_PYTHON"
-"$uv" sync --frozen --compile-bytecode
+if [ "${1:-}" = cellxgene ]; then
+    "$uv" venv --quiet --clear .tools/cellxgene
+    "$uv" pip install --quiet --python .tools/cellxgene --requirement envs/cellxgene/requirements.txt
+else
+    "$uv" sync --frozen --compile-bytecode
+fi
