@@ -7,11 +7,13 @@ with job_log(snakemake.log[0]):
     from emhniche.simulate import load_cell_model, simulate
     from emhniche.truths import Truth
 
+    model = load_cell_model(**dict(snakemake.input.items()))
     cohort, cells = simulate(
         snakemake.params.study,
-        load_cell_model(**dict(snakemake.input.items())),
+        model,
         [Truth(**truth) for truth in snakemake.params.truths],
         seed=snakemake.params.seed,
     )
     io.write_h5ad(cohort, snakemake.output.cohort)
     io.write_table(cells, snakemake.output.cells)
+    io.write_table(model.rates.rename_axis("gene").reset_index(), snakemake.output.rates)

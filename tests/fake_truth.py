@@ -95,6 +95,12 @@ def expression() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def rates() -> pd.DataFrame:
+    """Return what the cell types make of each gene: T cells no Kitl, nobody Csf3."""
+    own = {"Kitl": (0.01, 0.001, 0.0), "Vcam1": (0.01, 0.0, 0.002), "Csf3": (0.0, 0.0, 0.0)}
+    return pd.DataFrame(own, index=[*TYPES]).T.rename_axis("gene").reset_index()
+
+
 def composition() -> pd.DataFrame:
     row = {"level": "lineage", "units_test": 4, "units_reference": 4, "fraction_test": 0.1}
     row |= {"fraction_reference": 0.05, "status": "tested", "reason": ""}
@@ -184,6 +190,7 @@ def fake_results(root: Path, conditions: tuple[str, ...] = ("naive", "tumour"), 
     cells = fake_cells(conditions)
     tables = {
         "simulate/cells.parquet": cells,
+        "simulate/rates.tsv": rates(),
         "niche/contrasts.tsv": expression(),
         "niche/composition.tsv": composition(),
         "niche/design.tsv": design(),

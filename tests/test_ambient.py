@@ -114,6 +114,21 @@ def test_contamination_without_witnesses_is_unknown():
     )
 
 
+def test_counts_of_doublets_are_not_the_groups_own():
+    counts, profile = planted()
+    held = counts.loc["B", "S100a8"]
+    counts.loc["B", "S100a8"] += 6_000.0
+    assert not flags(explained_by_ambient(counts, profile)).loc["B", "S100a8"]
+    carried = pd.DataFrame(0.0, list(LINEAGES), ["S100a8"])
+    for brought, expected in ((6_000.0, True), (2_000.0, False), (held + 6_000.0, True)):
+        carried.loc["B", "S100a8"] = brought
+        table = explained_by_ambient(counts, profile, carried=carried)
+        assert flags(table).loc["B", "S100a8"] == expected
+        assert not flags(table).loc["B", "Tnf"]
+        found = table.set_index(["group", "gene"]).loc[("B", "S100a8")]
+        assert found["counts"] == held + 6_000
+
+
 def test_single_lineage_has_no_source():
     counts, profile = planted()
     table = explained_by_ambient(counts.loc[["B"]], profile)
@@ -138,6 +153,7 @@ def bulk_of(counts: pd.DataFrame, soup: pd.Series, contamination: float) -> Pseu
         groups=groups,
         counts=sparse.csr_matrix(np.array(rows, dtype=float)),
         detected=pd.DataFrame(),
+        carried=pd.DataFrame(index=groups.index),
         genes=counts.columns,
         measured=pd.DataFrame(True, counts.columns, ["d"]),
         soup=soup.to_frame("s"),

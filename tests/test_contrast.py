@@ -284,6 +284,6 @@ def test_what_differs_in_the_soup_only_is_not_tested():
     table = compare(cells, annotation, panel_of(["g0", "g1"])).query("level == 'lineage'")
     row = table.set_index(["gene", "cell_type"]).loc[("g0", "stroma")]
     assert row["status"] == "not_testable"
-    assert row["reason"].startswith("ambient RNA of other lineages")
+    assert row["reason"].startswith("RNA of other lineages (ambient or in doublets)")
     assert np.isnan(row["p"])
     assert table.set_index(["gene", "cell_type"]).loc[("g0", "neutrophil"), "status"] == "tested"

@@ -17,7 +17,7 @@ from emhniche.judging import judge
 from emhniche.planting import check_plants
 from emhniche.settings import Run, load_run
 from emhniche.simulate import load_cell_model, simulate
-from emhniche.trial import run_stages
+from emhniche.trial import CELLS, RATES, run_stages
 from emhniche.truths import Truth
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,7 +37,8 @@ def run_cohort(run: Run, truths: list[Truth], folder: Path) -> pd.DataFrame:
     check_plants(truths, model.cell_types.index, model.rates.index, "truth.yaml")
     cohort, cells = simulate(run.study, model, truths, seed=run.config["seed"])
     io.write_h5ad(cohort, folder / "simulate" / "cohort.h5ad")
-    io.write_table(cells, folder / "simulate" / "cells.parquet")
+    io.write_table(cells, folder / CELLS)
+    io.write_table(model.rates.rename_axis("gene").reset_index(), folder / RATES)
     run_stages(folder, run)
     return judge(truths, folder, run.study)
 

@@ -34,6 +34,7 @@ UP |= {"cell_types": ["endothelium"], "level": "lineage"}
 DOWN = {**UP, "finding": "down"}
 QUIET = {"table": "contrasts", "finding": "no_call", "contrast": SPLEEN, "genes": ["Vcam1"]}
 SILENT = {"table": "contrasts", "finding": "not_testable", "genes": ["Csf3"]}
+OWN = {"table": "contrasts", "finding": "own_only", "contrast": SPLEEN}
 ALIASED = {"table": "contrasts", "finding": "not_identifiable", "contrast": NICHE}
 MORE = {"table": "composition", "finding": "up", "contrast": SPLEEN}
 MORE |= {"cell_types": ["endothelium"], "level": "lineage"}
@@ -188,6 +189,16 @@ CASES = {
     ),
     "not testable, no row": (SILENT, {"contrasts": drop(gene="Csf3")}, CANNOT_TELL),
     "not testable, not asked": ({**SILENT, "when": {"condition": "LPS"}}, {}, NOT_ASKED),
+    # genes that cells were drawn without
+    "own only": (OWN, {}, RIGHT),
+    "own only, but what others make is called": (
+        OWN,
+        {"contrasts": put({**KITL, "cell_type": "T"}, q=0.08)},
+        WRONG,
+    ),
+    "own only, no such row": (OWN, {"contrasts": drop(gene="Kitl", cell_type="T")}, CANNOT_TELL),
+    "own only, nothing tested": (OWN, {"contrasts": put({}, **UNTESTED)}, CANNOT_TELL),
+    "own only, not asked": ({**OWN, "when": {"condition": "LPS"}}, {}, NOT_ASKED),
     # no p-value
     "not identifiable": (ALIASED, {}, RIGHT),
     "not identifiable, but a p": (
@@ -455,7 +466,7 @@ def test_an_inflammation_control_is_judged_when_it_is_there(tmp_path: Path):
 
 def test_sentences_state_the_numbers_of_the_tables(tmp_path: Path):
     root = fake_results(tmp_path)
-    truths = [truth(one) for one in (UP, QUIET, CALLED, KEPT, RISES, SOUP)]
+    truths = [truth(one) for one in (UP, QUIET, CALLED, KEPT, RISES, SOUP, OWN)]
     found = judge(truths, root, fake_study())["found"].tolist()
     assert found[0] == (
         "Kitl in endothelium: log2 fold change +1.4 (+0.8 to +2.0), q 0.01, 120 and 60 cells."
@@ -469,6 +480,10 @@ def test_sentences_state_the_numbers_of_the_tables(tmp_path: Path):
     assert (
         "2.0 % to 8.0 % were planted as soup, 2.5 % to 8.5 % estimated; mean error 0.5 %."
         in found[5]
+    )
+    assert found[6] == (
+        "Of 1 row called at q ≤ 0.1, 0 are of a gene that their cells were drawn without. "
+        "Of 1 such row with counts 0 are taken for ambient."
     )
     assert found[4].endswith("of 240 cells from the least to the most mature: 10, 20 and 80.")
 

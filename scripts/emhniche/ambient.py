@@ -7,7 +7,9 @@ in a group when both hold:
 1. another lineage is a plausible source: its rate (the gene's share of all counts) is above that
    of the soup, which mixes all sources, and at least `fold` times the rate in the group;
 2. the group holds no more than the soup would bring: its count is within the 99 % Poisson bound of
-   ``tolerance x contamination x ambient fraction x total count of the group``.
+   ``tolerance x contamination x ambient fraction x total count of the group``. What lies in cells
+   that hold a second lineage beside their own (:mod:`emhniche.carriers`: two cells in a droplet,
+   mostly) is not the group's either, and does not count here.
 
 The contamination of a group (the share of its counts that is soup) is given, or estimated from
 the genes that other lineages make and the soup is full of: the lower quartile, over them, of the
@@ -45,6 +47,7 @@ def explained_by_ambient(
     sources: pd.DataFrame | None = None,
     source_of: pd.Series | None = None,
     contamination: pd.Series | None = None,
+    carried: pd.DataFrame | None = None,
     genes: Sequence[str] | None = None,
     foreign: Mapping[str, Collection[str]] | None = None,
     fold: float = 10.0,
@@ -67,6 +70,9 @@ def explained_by_ambient(
     contamination
         Share of each group's counts that is ambient, in [0, 1], indexed by group. Estimated for
         the groups without a number (missing or NaN), or for all when not given.
+    carried
+        Groups x genes: counts in cells that hold a lineage which makes the gene beside their own.
+        None of the genes that it lacks; none at all when not given.
     genes
         Genes to judge. All when not given.
     foreign
@@ -101,16 +107,20 @@ def explained_by_ambient(
     share = _contamination(counts, profile, top, contamination, fold)
     judged = counts.columns if genes is None else pd.Index(genes).intersection(counts.columns)
     tables = []
+    where = counts.columns.get_indexer(judged)
     for group in sorted(counts.index):
-        where = counts.columns.get_indexer(judged)
         held = counts.loc[group].to_numpy()[where]
+        alone = held
+        if carried is not None:
+            alone = held - carried.loc[group].reindex(judged, fill_value=0.0).to_numpy()
         total = counts.loc[group].to_numpy().sum()
         name, rate, seen = (values[where] for values in top[group])
         assumed = 1.0 if np.isnan(share[group]) else share[group]
         soup = profile.to_numpy()[where] * total
         own_rate = held / total if total else np.zeros(len(held))
+        alone_rate = alone / total if total else own_rate
         bound = stats.poisson.ppf(0.99, min(tolerance * assumed, 1.0) * soup)
-        sourced = rate >= fold * own_rate
+        sourced = (rate > 0) & (rate >= fold * alone_rate)
         if foreign and not np.isnan(share[group]):
             sourced |= judged.isin(foreign.get(own[group], ()))
         tables.append(
@@ -125,7 +135,7 @@ def explained_by_ambient(
                     "n_sources_seen": seen,
                     "contamination": share[group],
                     "expected": assumed * soup,
-                    "ambient": (held > 0) & sourced & (held <= bound),
+                    "ambient": (held > 0) & sourced & (alone <= bound),
                 }
             ).sort_values("gene", kind="stable")
         )
@@ -195,6 +205,7 @@ def judge_groups(
             sources=summed["lineage"].drop(index=UNRESOLVED, errors="ignore"),
             source_of=types if level == "cell_type" else None,
             contamination=_mean_contamination(groups, weight, level),
+            carried=bulk.carried.loc[groups.index].groupby(groups[level]).sum(),
             genes=genes,
             foreign=foreign,
         )

@@ -214,7 +214,7 @@ def _nothing_to_compare(
         silent = table[f"units_{arm}"] == 0
         reasons.append((silent, f"no {level} library with such cells measures it"))
     reasons.append((both < min_counts, number + f"{min_counts} are needed"))
-    soup = "ambient RNA of other lineages explains half of its counts or more"
+    soup = "RNA of other lineages (ambient or in doublets) explains half of its counts or more"
     reasons.append((table["ambient"].astype(bool), soup))
     for level, arm, _ in arms:
         expected = table[f"expected_{arm}"]

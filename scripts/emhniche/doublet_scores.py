@@ -15,7 +15,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import NearestNeighbors
 
-from emhniche.lineage import UNRESOLVED
+from emhniche.lineage import can_be_told
 
 MIN_SIMULATED = 1500
 """Doublets simulated at least; otherwise as many as there are barcodes."""
@@ -27,30 +27,6 @@ NEIGHBOURS = (5, 10, 20, 50)
 
 ROUNDS = 3
 FOLDS = 5
-
-JOINED = frozenset({("DC", "monocyte_macrophage")})
-"""Lineages that cells pass between, beside HSPC, which every lineage comes from. A cell on its way
-from one to the other looks like both in one droplet, so such pairs are not simulated."""
-
-
-def can_be_told(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Tell of which pairs of lineages a doublet can be told from a single cell.
-
-    Parameters
-    ----------
-    one, other
-        Lineages, of one length.
-
-    Returns
-    -------
-    numpy.ndarray
-        Bool: two named lineages that no cells pass between.
-    """
-    apart = (one != other) & ~np.isin(one, [UNRESOLVED, "HSPC"])
-    apart &= ~np.isin(other, [UNRESOLVED, "HSPC"])
-    for a, b in JOINED:
-        apart &= ~((one == a) & (other == b)) & ~((one == b) & (other == a))
-    return apart
 
 
 def boosted_scores(

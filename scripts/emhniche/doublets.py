@@ -19,8 +19,8 @@ import numpy as np
 import scanpy as sc
 from scipy import sparse
 
-from emhniche.doublet_scores import boosted_scores, can_be_told
-from emhniche.lineage import UNRESOLVED
+from emhniche.doublet_scores import boosted_scores
+from emhniche.lineage import UNRESOLVED, can_be_told
 from emhniche.loading import expected_rate
 
 PLATE_CHEMISTRIES = (
@@ -174,7 +174,7 @@ def different_share(lineage: np.ndarray) -> float:
     -------
     float
         In [0, 1]; 0 where no two lineages can be told: see
-        :func:`emhniche.doublet_scores.can_be_told`.
+        :func:`emhniche.lineage.can_be_told`.
     """
     names, sizes = np.unique(lineage[lineage != UNRESOLVED], return_counts=True)
     share = sizes / max(sizes.sum(), 1)

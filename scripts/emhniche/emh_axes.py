@@ -153,7 +153,7 @@ def _relate(
     if not counted:
         return row | {"reason": f"no gene of it has {min_counts} counts"}
     if not used:
-        return row | {"reason": "ambient RNA of other lineages explains its genes"}
+        return row | {"reason": "RNA of other lineages (ambient or in doublets) explains its genes"}
     level = values.logs[used].mean(axis=1).to_numpy()
     index, strata, donors = (design[name].to_numpy() for name in ("index", "stratum", "donor"))
     return row | relate(level, index, strata, donors, seed=seed)

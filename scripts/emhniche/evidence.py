@@ -66,6 +66,11 @@ class Evidence:
         return read_table(self.root / "simulate" / "cells.parquet")
 
     @cached_property
+    def rates(self) -> pd.DataFrame:
+        """Return genes x cell types: the share that a gene has in the counts of a cell type."""
+        return read_table(self.root / "simulate" / "rates.tsv").set_index("gene")
+
+    @cached_property
     def barcodes(self) -> pd.DataFrame:
         """Return what quality control says of each barcode."""
         return read_barcodes(self.root, sorted(set(self.cells["sample"])))

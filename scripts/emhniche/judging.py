@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from emhniche import judging_cells, judging_tables
+from emhniche import judging_cells, judging_makers, judging_tables
+from emhniche.axes import Q_LEVEL
 from emhniche.evidence import NOT_ASKED, Evidence, Finding
 from emhniche.report import words
 from emhniche.study import Study
@@ -24,6 +25,7 @@ JUDGES: Mapping[str, tuple[Judge, str]] = {
     "contrasts down": (judging_tables.moved, "niche/contrasts.tsv"),
     "contrasts no_call": (judging_tables.not_called, "niche/contrasts.tsv"),
     "contrasts not_testable": (judging_tables.not_testable, "niche/contrasts.tsv"),
+    "contrasts own_only": (judging_makers.own_only, "niche/contrasts.tsv"),
     "contrasts not_identifiable": (judging_tables.not_identifiable, "niche/contrasts.tsv"),
     "composition up": (judging_tables.moved, "niche/composition.tsv"),
     "composition down": (judging_tables.moved, "niche/composition.tsv"),
@@ -97,6 +99,10 @@ def describe(expected: Mapping) -> str:
         case "contrasts not_testable":
             of = f" ({contrast})" if "contrast" in expected else ""
             return f"{genes} not testable in any cells{of}."
+        case "contrasts own_only":
+            of = f" ({contrast})" if "contrast" in expected else ""
+            drawn = "of a gene in cells that were drawn without it"
+            return f"No call {drawn} at q ≤ {words.number(Q_LEVEL, 1)}{of}."
         case "contrasts not_identifiable" | "composition not_identifiable":
             what = "gene" if expected["table"] == "contrasts" else "frequency"
             return f"No interval, p or q for any {what} ({contrast})."

@@ -18,6 +18,11 @@ import pandas as pd
 from scipy import sparse
 
 UNRESOLVED = "unresolved"
+"""Cells that have no identity: part of every total, never a group that is compared."""
+
+JOINED = frozenset({("DC", "monocyte_macrophage")})
+"""Lineages that cells pass between, beside HSPC, which every lineage comes from. A cell on its way
+from one to the other looks like both in one droplet, so such pairs are not told apart."""
 
 UNKNOWN = "unknown"
 """Label of a cell that is like none of the cells that labels were learnt from."""
@@ -323,3 +328,23 @@ def _by_dataset(cells: ad.AnnData, genes: pd.Index) -> list[tuple[np.ndarray, np
         for name in measured.columns
         if (dataset == name).any()
     ]
+
+
+def can_be_told(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Tell of which pairs of lineages a doublet can be told from a single cell.
+
+    Parameters
+    ----------
+    one, other
+        Lineages, of one length.
+
+    Returns
+    -------
+    numpy.ndarray
+        Bool: two named lineages that no cells pass between.
+    """
+    apart = (one != other) & ~np.isin(one, [UNRESOLVED, "HSPC"])
+    apart &= ~np.isin(other, [UNRESOLVED, "HSPC"])
+    for a, b in JOINED:
+        apart &= ~((one == a) & (other == b)) & ~((one == b) & (other == a))
+    return apart

@@ -261,7 +261,9 @@ def _compare(
         genes = [held.genes.index(gene) for gene in row.genes]
         present &= held.measured[:, genes].all(axis=1)
         if row.ambient:
-            table.loc[position, "reason"] = "ambient RNA explains half of one side or more"
+            table.loc[position, "reason"] = (
+                "RNA of other lineages (ambient or in doublets) explains half of one side or more"
+            )
         else:
             sets.setdefault(tuple(present), []).append(position)
     for present, places in sets.items():

@@ -219,7 +219,7 @@ def run_trial(run: Run, root: str | Path, trial: Trial) -> tuple[pd.DataFrame, s
     from emhniche.judging import judge
     from emhniche.planting import without_effects
     from emhniche.simulate import load_cell_model, simulate
-    from emhniche.trial import CELLS, COHORT, run_stages
+    from emhniche.trial import CELLS, COHORT, RATES, run_stages
     from emhniche.trial_metrics import measure, read_outcome, verdicts
     from emhniche.truths import Truth
 
@@ -234,6 +234,7 @@ def run_trial(run: Run, root: str | Path, trial: Trial) -> tuple[pd.DataFrame, s
         cohort, cells = simulate(run.study, model, truths, seed=trial.seed)
         io.write_h5ad(cohort, folder / COHORT)
         io.write_table(cells, folder / CELLS)
+        io.write_table(model.rates.rename_axis("gene").reset_index(), folder / RATES)
         seconds = {"simulate": time.process_time() - start} | run_stages(folder, run)
         tables = [measure(read_outcome(folder), run, truths, model.cell_types)]
         if trial.arm == "planted":

@@ -13,13 +13,12 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from emhniche.carriers import carried_counts
 from emhniche.errors import InputError
+from emhniche.lineage import UNRESOLVED
 
 LEVELS = ("lineage", "cell_type")
 """The two levels at which cells are grouped, coarse first."""
-
-UNRESOLVED = "unresolved"
-"""Cells that have no identity: part of every total, never a group that is compared."""
 
 _BLOCK = 20_000
 
@@ -37,6 +36,9 @@ class Pseudobulk:
         Groups x genes, summed raw counts (CSR).
     detected
         Groups x genes of interest: cells with a count.
+    carried
+        Groups x genes of interest: counts in cells that hold a lineage which makes the gene beside
+        their own, such as two cells in a droplet (:mod:`emhniche.carriers`).
     genes
         Columns of `counts`.
     measured
@@ -50,6 +52,7 @@ class Pseudobulk:
     groups: pd.DataFrame
     counts: sparse.csr_matrix
     detected: pd.DataFrame
+    carried: pd.DataFrame
     genes: pd.Index
     measured: pd.DataFrame
     soup: pd.DataFrame
@@ -104,7 +107,7 @@ def sum_cells(cells: ad.AnnData, annotation: pd.DataFrame, genes: Sequence[str])
     annotation
         ``cell_id``, ``lineage`` and ``cell_type``, one row a cell.
     genes
-        Genes in which cells are counted.
+        Genes in which cells are counted, and looked for in cells that hold two lineages.
 
     Returns
     -------
@@ -142,13 +145,17 @@ def sum_cells(cells: ad.AnnData, annotation: pd.DataFrame, genes: Sequence[str])
     groups["contamination"] = _weighted_mean(obs["ambient"], obs["n_counts"], codes, len(groups))
     sheet = obs.drop_duplicates("sample").set_index(obs.drop_duplicates("sample")["sample"])
     sheet.index = sheet.index.astype(str)
+    counts = sparse.csr_matrix(counts)
+    soup = pd.DataFrame(cells.varm["ambient"], index=cells.var_names)
+    carried = carried_counts(cells, codes, groups, counts, soup, known, block=_BLOCK)
     return Pseudobulk(
         groups=groups,
-        counts=sparse.csr_matrix(counts),
+        counts=counts,
         detected=pd.DataFrame(detected, columns=known),
+        carried=pd.DataFrame(carried, columns=known),
         genes=cells.var_names,
         measured=pd.DataFrame(cells.varm["measured"], index=cells.var_names).astype(bool),
-        soup=pd.DataFrame(cells.varm["ambient"], index=cells.var_names),
+        soup=soup,
         samples=sheet.drop(columns=["sample", *LEVELS]).sort_index(),
     )
 

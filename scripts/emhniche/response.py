@@ -219,7 +219,7 @@ def _row(one: tuple, audit: Audit, units: Units, total: np.ndarray, min_counts: 
     used = [gene for gene in counted if gene not in soup]
     ambient = len([gene for gene in counted if gene in soup]) > len(counted) / 2
     if ambient:
-        reason = "ambient RNA of other lineages explains most of its genes"
+        reason = "RNA of other lineages (ambient or in doublets) explains most of its genes"
     elif len(used) < MIN_GENES:
         reason = f"{len(used)} of its genes have {min_counts} counts, {MIN_GENES} are needed"
     else:

@@ -325,7 +325,9 @@ def _nothing_to_compare(
     reasons.append(
         (pd.Series(above < min_counts, table.index), number + f"{min_counts} are needed")
     )
-    soup = "ambient RNA of other lineages explains half of what is seen of it or more"
+    soup = (
+        "RNA of other lineages (ambient or in doublets) explains half of what is seen of it or more"
+    )
     reasons.append((table["ambient"].astype(bool), soup))
     result = pd.Series("", index=table.index)
     for failing, why in reversed(reasons):

@@ -255,7 +255,9 @@ def _nothing_to_compare(held: _Supply, audit: Audit, min_counts: int) -> np.ndar
         text = f"counts expected in {name} without a difference, {min_counts / 2:g} are needed"
         why[few] = [f"{number:.1f} {text}" for number in expected[few]]
     dirty = (held.soup.sum(axis=0) >= 0.5 * both) & (both > 0)
-    why[dirty] = "ambient RNA of other lineages explains half of its counts or more"
+    why[dirty] = (
+        "RNA of other lineages (ambient or in doublets) explains half of its counts or more"
+    )
     few = both < min_counts
     text = f"counts in both arms together, {min_counts} are needed"
     why[few] = [f"{number:.0f} {text}" for number in both[few]]

@@ -42,6 +42,7 @@ COHORT = "simulate/cohort.h5ad"
 """The simulated counts, which the samples are cut out of."""
 
 CELLS = "simulate/cells.parquet"
+RATES = "simulate/rates.tsv"
 """What each barcode was simulated as; no stage reads it."""
 
 NAMING = ("min_score", "min_confidence", "n_resamples")

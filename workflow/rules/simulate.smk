@@ -2,8 +2,9 @@
 
 In: the study, the truths and the profiles of ``resources/demo``; for the judge, the tables of the
 run. Out: ``simulate/cohort.h5ad`` (the counts of all libraries), ``simulate/cells.parquet`` (the
-truth, which no stage between reads), ``simulate/recovered.tsv`` (each truth, what the tables say of it,
-and whether that is right) and ``report/planted.html``.
+truth, which no stage between reads), ``simulate/rates.tsv`` (what its cell types make of each gene),
+``simulate/recovered.tsv`` (each truth, what the tables say of it, and whether that is right) and
+``report/planted.html``.
 """
 
 # Thousands of cells, which is what the work of `simulate` grows with.
@@ -21,6 +22,7 @@ rule simulate:
     output:
         cohort="<results>/simulate/cohort.h5ad",
         cells="<results>/simulate/cells.parquet",
+        rates="<results>/simulate/rates.tsv",
     log:
         "<logs>/simulate/simulate.log",
     benchmark:
@@ -47,6 +49,7 @@ rule judge:
     """Compare what the results say with what was planted."""
     input:
         cells="<results>/simulate/cells.parquet",
+        rates="<results>/simulate/rates.tsv",
         qc=expand("<results>/samples/{sample}/qc.parquet", sample=run.samples.index),
         counts="<results>/cells.h5ad",
         annotation="<results>/annotate/annotation.parquet",
