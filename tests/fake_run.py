@@ -369,18 +369,22 @@ def write_provenance(root: Path) -> Path:
     return root / "provenance.json"
 
 
+def write_page(root: Path, sample: str, config: dict = CONFIG) -> None:
+    """Write the page of one sample of a made-up run."""
+    folder = root / "samples" / sample
+    build_sample_page(
+        folder / "qc.json",
+        folder / "qc.parquet",
+        folder / "qc.html",
+        verdicts=root / "samples.tsv",
+        sheet=sample_sheet().loc[sample].to_dict(),
+        settings=config["qc"],
+    )
+
+
 def build_pages(root: Path, samples: list[str], config: dict = CONFIG) -> Path:
     """Write the index and the pages of some samples of a made-up run."""
-    sheet = sample_sheet()
     for sample in samples:
-        folder = root / "samples" / sample
-        build_sample_page(
-            folder / "qc.json",
-            folder / "qc.parquet",
-            folder / "qc.html",
-            verdicts=root / "samples.tsv",
-            sheet=sheet.loc[sample].to_dict(),
-            settings=config["qc"],
-        )
-    build_index(root, config=config, samples=sheet, registry=registry())
+        write_page(root, sample, config)
+    build_index(root, config=config, samples=sample_sheet(), registry=registry())
     return root

@@ -2,13 +2,15 @@
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from html import unescape
 from pathlib import Path
 
 import pandas as pd
 
 from emhniche.report import words
+from emhniche.report.tables import RunTables, contrast_titles
 
 N = r"[−-]?[\d,]+(?:\.\d+)?"
 SIZE = rf"(?:({N})-fold (higher|lower)|the same)"
@@ -75,11 +77,22 @@ def fold(text: str, effect: float) -> bool:
 
 @dataclass
 class Tables:
-    """The files of a run, the titles of its contrasts, and its cells with their sheet."""
+    """The files of a run, the titles of its contrasts, its cells and its sheet and settings."""
 
     root: Path
     titles: dict[str, str]
     cells: pd.DataFrame
+    samples: pd.DataFrame
+    registry: pd.DataFrame
+    config: Mapping
+    provenance: Mapping = field(init=False)
+    held: dict[str, pd.DataFrame] = field(init=False, default_factory=dict)
+
+    @classmethod
+    def of_run(cls, run: RunTables) -> "Tables":
+        """Take of a run what is no table of its own."""
+        own = {"samples": run.samples, "registry": run.registry, "config": run.config}
+        return cls(run.root, contrast_titles(run), run.cells, **own)
 
     def __post_init__(self) -> None:
         paths = sorted(self.root.glob("samples/*/qc.json"))
@@ -87,34 +100,18 @@ class Tables:
         judged = self.read("samples.tsv").set_index("sample")[["verdict", "verdict_reason", "kept"]]
         self.qc = {sample: one | judged.loc[sample].to_dict() for sample, one in own.items()}
         self.used = {sample: one for sample, one in self.qc.items() if one["kept"]}
+        self.provenance = json.loads((self.root / "provenance.json").read_text("utf-8"))
         self.contrast = {title: name for name, title in self.titles.items()}
 
     def read(self, path: str) -> pd.DataFrame:
-        """Read one table of the run."""
-        file = self.root / path
-        return pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file, sep="\t")
+        """Return one table of the run, read once."""
+        if path not in self.held:
+            file, kind = self.root / path, Path(path).suffix
+            table = pd.read_parquet(file) if kind == ".parquet" else pd.read_csv(file, sep="\t")
+            self.held[path] = table
+        return self.held[path].copy()
 
     def of(self, path: str, title: str) -> pd.DataFrame:
         """Return the rows of a table about the contrast with this title."""
         table = self.read(path)
         return table[table["contrast"] == self.contrast[title]]
-
-
-def table_rows(page: Path, name: str) -> list[dict[str, str]]:
-    """Return the rows of one of a page's tables, as a reader sees them: heading -> text."""
-    html = re.sub(r"\s+", " ", page.read_text(encoding="utf-8"))
-    table = re.search(rf'<table id="{name}".*?</table>', html)[0]
-
-    def texts(row: str) -> list[str]:
-        cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)
-        return [unescape(re.sub(r"<[^>]+>", "", cell)).strip() for cell in cells]
-
-    headings, *rows = map(texts, re.findall(r"<tr[^>]*>(.*?)</tr>", table))
-    return [dict(zip(headings, row, strict=True)) for row in rows]
-
-
-def linked_table(page: Path, name: str) -> Path:
-    """Return the file that the caption of one of a page's tables links."""
-    html = page.read_text(encoding="utf-8")
-    caption = re.search(rf'id="{name}-caption">(.*?)</p>', html, flags=re.DOTALL)[1]
-    return (page.parent / re.search(r'<a href="([^"]+)"', caption)[1]).resolve()

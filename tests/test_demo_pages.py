@@ -15,10 +15,13 @@ from sklearn.metrics import adjusted_rand_score
 import browser
 from browser import WIDTHS, opened
 from emhniche import io
-from emhniche.report.tables import contrast_titles, read_run
+from emhniche.report.tables import read_run
 from emhniche.settings import load_run
 from stated import Tables, glance, sentences
 from traced import expected_glance, numbers_off_by_one, untraced
+from traced_page import Tracer
+from traced_sample import Sample, untraced_sample
+from traced_tables import untraced_tables
 from workflow import ROOT, SNAKEMAKE
 
 pytestmark = pytest.mark.workflow
@@ -121,7 +124,7 @@ def test_index_states_the_numbers_of_the_demos_tables(demo, monkeypatch):
     settings = yaml.safe_load((ROOT / DEMO).read_text(encoding="utf-8"))
     own = load_run(settings, ROOT, source=DEMO)
     run = read_run(demo, config=own.config, samples=own.samples, registry=own.registry)
-    tables = Tables(demo, contrast_titles(run), run.cells)
+    tables = Tables.of_run(run)
     said = sentences(demo / "report/index.html")
     assert glance(demo / "report/index.html") == expected_glance(tables)
     assert len(said) > 40
@@ -129,6 +132,11 @@ def test_index_states_the_numbers_of_the_demos_tables(demo, monkeypatch):
     wrong = [one for sentence in said for one in numbers_off_by_one(sentence)]
     assert len(wrong) > 150
     assert [one for one in wrong if not untraced(tables, [one])] == []
+    assert Tracer(tables, demo / "report/index.html").untraced() == []
+    assert untraced_tables(tables, demo / "report/index.html") == []
+    for sample, sheet in own.samples.iterrows():
+        one = Sample.of_run(demo, sample, sheet.to_dict(), own.config["qc"])
+        assert untraced_sample(one, demo / "samples" / sample / "qc.html") == []
 
 
 def test_cells_are_named_as_they_were_simulated(demo):

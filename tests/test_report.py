@@ -12,12 +12,13 @@ from anndata import read_h5ad
 
 from emhniche.io import read_json, read_table, write_table
 from emhniche.report import figures, transferred_section, words, zoom_section
-from emhniche.report.findings import all_findings, standfirst
+from emhniche.report.findings import all_findings
 from emhniche.report.interactive import map_data, panel_expression
 from emhniche.report.methods import cited, methods_text
 from emhniche.report.niche_figures import panel_map
 from emhniche.report.packed import NOT_MEASURED, unpack
 from emhniche.report.sample_page import summarise
+from emhniche.report.standfirst import standfirst
 from emhniche.report.tables import TABLES, TRANSFERRED, ZOOM, read_run
 from fake_names import CELL_TYPES, CONTRAST, EVIL_SAMPLE, GENES, LONG, SAMPLES, SCRIPT
 from fake_run import (
@@ -455,6 +456,10 @@ def test_missing_numbers_are_dashes():
     for write in (words.number, words.signed, words.significant, words.p_value):
         assert write(float("nan")) == write(None) == "–"
     assert words.signed(-2.25) == "−2.2"
+    assert [words.signed(x) for x in (-0.0372, 0.06, 0.0, -0.001)] == [
+        *("−0.04", "+0.06", "0.0", "0.00")
+    ]
+    assert words.number(-0.004, 2) == "0.00" and words.significant(-0.0) == "0"
     assert words.fold(-1) == "2.0-fold lower"
 
 

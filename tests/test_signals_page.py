@@ -51,12 +51,24 @@ def index_rows() -> pd.DataFrame:
     return pd.DataFrame(rows | {"log2_megakaryocyte": np.nan, "status": "described"})
 
 
+def shares(**changes: object) -> pd.DataFrame:
+    """Return frequencies of lineages; unless told, none of them differs."""
+    rows = {"lineage": ["stroma", "HSPC", "T"], "effect": [1.5, -1.0, -0.5], "q": 0.9}
+    rows |= {"contrast": "c", "level": "lineage", "status": "tested"}
+    return pd.DataFrame(rows | changes)
+
+
+def index_rows_compared(**changes: object) -> pd.DataFrame:
+    row = {"contrast": "c", "measure": ["emh_index"], "effect": -0.88, "ci_low": -1.73}
+    return pd.DataFrame(row | {"ci_high": -0.037, "q": 0.17, "status": "tested"} | changes)
+
+
 def run_of(**tables: pd.DataFrame) -> RunTables:
     """Return a run that holds the tables of signals alone."""
     arms = {"measure": ["emh_index", "hspc"], "effect": [1.2, 0.3], "ci_low": 0.4, "ci_high": 2.0}
     held = {
         **{"score_contrasts": score_rows(), "responses": response_rows()},
-        "emh_index": index_rows(),
+        **{"emh_index": index_rows(), "composition": shares()},
         "emh_contrasts": pd.DataFrame({"contrast": "c", **arms, "q": 0.01, "status": "tested"}),
         "emh_axes": pd.DataFrame(
             {
@@ -75,19 +87,64 @@ def run_of(**tables: pd.DataFrame) -> RunTables:
 def test_only_what_differs_by_its_test_is_named():
     texts = [one.text for one in sentences(run_of())]
     assert texts == [
-        "Tumour against naive, scores that differ at a false discovery rate of 0.1: 1 of 2, first "
-        "bad higher in neutrophil.",
-        "Tumour against naive, responses that differ at a false discovery rate of 0.1: 1 of 2, "
-        "first R higher in B.",
+        "Tumour against naive, scores that differ at a false discovery rate of 0.1: 1 of 2: bad "
+        "higher in neutrophils.",
+        "Tumour against naive, responses that differ at a false discovery rate of 0.1: 1 of 2: "
+        "R higher in B cells.",
     ]
     texts = [one.text for one in blood_made(run_of())]
     assert texts == [
-        "Tumour against naive, EMH index: +1.2 in log2 odds (95 % +0.4 to +2.0, q 0.01).",
+        "Tumour against naive: the EMH index is higher at a false discovery rate of 0.1: +1.2 in "
+        "log2 odds (95 % +0.4 to +2.0, q 0.01).",
     ]
     calm = run_of(score_contrasts=score_rows(q=0.9), responses=response_rows(q=0.9))
     texts = [one.text for one in sentences(calm)]
     assert texts[0].endswith("none of 2.")
     assert texts[1].endswith("none of 2.")
+
+
+def test_the_emh_index_says_its_outcome_and_that_it_is_of_shares():
+    called, *_ = blood_made(run_of(emh_contrasts=index_rows_compared()))
+    assert called.text == (
+        "Tumour against naive: the EMH index does not differ at a false discovery rate of 0.1: "
+        "−0.9 in log2 odds (95 % −1.7 to −0.04, q 0.17)."
+    )
+    grown = shares(q=[0.01, 0.01, 0.5])
+    (found,) = blood_made(run_of(emh_contrasts=index_rows_compared(), composition=grown))
+    assert "made of shares: stroma became more frequent, and with that every other share" in (
+        found.text
+    )
+    # what lowers the index by being made less is the index itself, and what rises is no excuse
+    up = index_rows_compared(effect=0.9, ci_low=0.1, ci_high=1.7)
+    for held in (grown.iloc[1:], grown):
+        (found,) = blood_made(run_of(emh_contrasts=up, composition=held))
+        assert "made of shares" not in found.text
+    (sized,) = blood_made(run_of(emh_contrasts=index_rows_compared(status="effect_only")))
+    assert sized.text.endswith("the EMH index differs by −0.9 in log2 odds, with no p-value.")
+    mute = index_rows_compared(effect=np.nan, status="not_testable", reason="2 donors, 3 needed")
+    (none,) = blood_made(run_of(emh_contrasts=mute))
+    assert none.text.endswith("the EMH index cannot be compared. 2 donors, 3 needed.")
+
+
+def supplied(**changes: object) -> pd.DataFrame:
+    row = {"contrast": "c", "level": "lineage", "status": "tested", "gene": ["Kitl", "Tnf"]}
+    row |= {"cell_type": ["stroma", "T"], "effect": [3.0, -1.0], "ci_low": [2.0, -2.0]}
+    row |= {"ci_high": [4.0, -0.2], "p": [0.01, 0.02], "q": [0.04, 0.06], "ambient": False}
+    return pd.DataFrame(row | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "2 of 2 differ: the clearest Kitl of stroma 8.0-fold higher and Tnf of T cells"),
+        ({"ambient": [True, False]}, "1 of 1 differs: Tnf of T cells 2.0-fold lower"),
+        ({"ci_low": -9.0, "ci_high": 9.0}, "none of 2 differs"),
+    ],
+)
+def test_supplies_that_differ_are_told_and_soup_is_not(changes, said):
+    (found,) = supply_figures.sentences(run_of(supply=supplied(**changes)))
+    assert said in found.text
+    assert ("Kitl" in found.text) == ("Kitl" in said)
 
 
 def test_a_contrast_that_tells_nothing_is_not_spoken_of():
@@ -108,7 +165,7 @@ def test_a_comparison_that_is_in_the_table_twice_is_counted_once():
     )  # fmt: skip
     run = run_of(score_contrasts=twice, responses=response_rows().iloc[:0])
     (said,) = sentences(run)
-    assert said.text.endswith("1 of 2, first IL-1 ligands higher in endothelium.")
+    assert said.text.endswith("1 of 2: IL-1 ligands higher in endothelium.")
     assert len(score_table(run).rows) == 2
 
 
@@ -121,7 +178,7 @@ def test_a_lineage_that_shares_its_name_with_a_cell_type_is_called_one():
 def test_a_control_is_called_one():
     shown = response_rows(kind="control", set="IFN_type1")
     run = run_of(responses=shown, score_contrasts=score_rows().iloc[:0])
-    assert "first control IFN type1 higher in B" in next(iter(sentences(run))).text
+    assert "1 of 2: IFN type1 (a control) higher in B cells." in next(iter(sentences(run))).text
 
 
 def test_scores_without_a_p_value_stand_by_size_and_say_so():
@@ -203,7 +260,7 @@ def test_a_check_of_the_gene_tables_does_not_claim_data_of_its_own():
     [
         ("GM-CSF.receptor", False, "GM-CSF receptors"),
         ("IL-1.antagonist", False, "IL-1 antagonists"),
-        ("IFN_type1", True, "control IFN type1"),
+        ("IFN_type1", True, "IFN type1 (a control)"),
         ("classical_PMN_control", True, "classical PMN control"),
     ],
 )

@@ -120,7 +120,9 @@ def lineages(run: Tables, cells, clusters, n, listed, lost, share) -> bool:
 
 def audited(run: Tables, title, rest) -> bool:
     row = run.of("niche/design.tsv", title).iloc[0]
-    reasons = [part.strip() for part in str(row["reason"]).split(";")[:2]]
+    # the formula of the design is the table's
+    plain = re.sub(r",? ?~ [^;]*", "", str(row["reason"]))
+    reasons = [part.strip() for part in plain.split(";")[:2]]
     known = re.match(r"(\d+) against (\d+) known donors", rest)
     if known and not (
         close(known[1], row["known_donors_test"]) and close(known[2], row["known_donors_reference"])
@@ -228,9 +230,9 @@ def signals(run: Tables, niche, n, total, ligand, sender, receptor, receiver) ->
     if ligand:
         there = (
             (scored["ligand"] == ligand)
-            & (names(scored["sender"]) == sender)
+            & (scored["sender"].map(words.cells) == sender)
             & (scored["receptor"] == receptor)
-            & (names(scored["receiver"]) == receiver)
+            & (scored["receiver"].map(words.cells) == receiver)
         ).any()
     return close(n, len(scored)) and close(total, len(table)) and bool(there)
 
@@ -257,12 +259,95 @@ def differ(run: Tables, title, noun, level, n, total) -> bool:
     return close(total, len(once)) and close(n or "0", hits)
 
 
-def emh(run: Tables, title, effect, low, high, q) -> bool:
+def emh(run: Tables, title, way, level, effect, low, high, q, shares) -> bool:
     row = run.of("niche/emh_contrasts.tsv", title).query("measure == 'emh_index'").iloc[0]
-    good = close(effect, row["effect"])
-    if low:
-        good &= close(low, row["ci_low"]) and close(high, row["ci_high"]) and p_value(q, row["q"])
-    return bool(good)
+    called = row["q"] <= float(level) and (row["ci_low"] > 0 or row["ci_high"] < 0)
+    said = {"is higher": row["effect"] > 0, "is lower": row["effect"] < 0}
+    return (
+        bool(called) == (way != "does not differ")
+        and bool(said.get(way, True))
+        and close(effect, row["effect"])
+        and close(low, row["ci_low"])
+        and close(high, row["ci_high"])
+        and p_value(q, row["q"])
+        and others_moved(run, title, row["effect"], level, shares)
+    )
+
+
+def others_moved(run: Tables, title, effect, level, shares) -> bool:
+    """Ask whether cells that are no part of the index moved the other way, where that is said."""
+    table = run.of("niche/composition.tsv", title).query("level == 'lineage'")
+    table = table[(table["status"] == "tested") & (table["q"] <= float(level))]
+    blood = ("HSPC", "erythroid", "megakaryocyte", "neutrophil")
+    other = table[~table["lineage"].isin(blood) & (table["effect"] * effect < 0)]
+    said = re.search(r"shares: (.*) became (more|less) frequent", shares)
+    if not said:
+        return other.empty and not shares
+    return set(items(said[1])) <= set(other["lineage"].map(words.cells)) and (
+        (said[2] == "more") == (effect < 0)
+    )
+
+
+def emh_size(run: Tables, title, effect) -> bool:
+    row = run.of("niche/emh_contrasts.tsv", title).query("measure == 'emh_index'").iloc[0]
+    return close(effect, row["effect"]) and row["status"] != "tested"
+
+
+def emh_not(run: Tables, title, reason) -> bool:
+    row = run.of("niche/emh_contrasts.tsv", title).query("measure == 'emh_index'").iloc[0]
+    return pd.isna(row["effect"]) and reason.lower().rstrip(".") in str(row.get("reason")).lower()
+
+
+def clearest(run: Tables, title, listed, more) -> bool:
+    """Ask for the fold changes, intervals and q of a contrast's clearest differences."""
+    table = run.of("niche/contrasts.tsv", title).query("level == 'cell_type'")
+    table = table[(table["status"] == "tested") & ~table["ambient"].fillna(False).astype(bool)]
+    table = table[clear(table, Q_LEVEL)]
+    told = re.findall(
+        rf"(?:^|, | and )(\S+) in (.+?) ({SIZE}) \(95 % ({N}) to ({N}), q (\S+?)\)(?=, | and |$)",
+        listed,
+    )
+    good = len(told) == listed.count("(95 % ") and len(told) + int(more or 0) == len(table)
+    worst = 0.0
+    for gene, cells, size, _, _, low, high, q in told:
+        row = table[(table["gene"] == gene) & (names(table["cell_type"]) == cells)].iloc[0]
+        ends = sorted(2 ** abs(row[key]) for key in ("ci_low", "ci_high"))
+        good &= fold(size, row["effect"]) and p_value(q, row["q"])
+        good &= close(low, ends[0]) and close(high, ends[1])
+        worst = max(worst, row["q"])
+    return bool(good) and (table["q"] < worst).sum() < max(len(told), 1)
+
+
+def no_clear(run: Tables, title, n, level) -> bool:
+    table = run.of("niche/contrasts.tsv", title).query("level == 'cell_type'")
+    table = table[(table["status"] == "tested") & ~table["ambient"].fillna(False).astype(bool)]
+    return close(n, len(table)) and not clear(table, level).any()
+
+
+def nothing_tested(run: Tables, title) -> bool:
+    table = run.of("niche/contrasts.tsv", title).query("level == 'cell_type'")
+    sure = ~table["ambient"].fillna(False).astype(bool)
+    return not ((table["status"] == "tested") & sure).any()
+
+
+def supplies(run: Tables, title, level, listed) -> bool:
+    table = run.of("niche/supply.tsv", title).query("level == 'lineage' & status == 'tested'")
+    if "ambient" in table:
+        table = table[~table["ambient"].fillna(False).astype(bool)]
+    hits = table[clear(table, level)]
+    none = re.fullmatch(r"none of ([\d,]+) differs", listed)
+    if none:
+        return close(none[1], len(table)) and hits.empty
+    some = re.fullmatch(r"([\d,]+) of ([\d,]+) differs?: (?:the clearest )?(.*)", listed)
+    effects = {
+        (row["gene"], words.cells(row["cell_type"])): row["effect"] for _, row in hits.iterrows()
+    }
+    told = [re.fullmatch(rf"(\S+|<.*>) of (.+) ({SIZE})", one) for one in items(some[3])]
+    return (
+        close(some[1], len(hits))
+        and close(some[2], len(table))
+        and all(fold(one[3], effects[one[1], one[2]]) for one in told)
+    )
 
 
 def rules(run: Tables) -> Iterator[tuple[str, Callable]]:
@@ -314,14 +399,27 @@ def rules(run: Tables) -> Iterator[tuple[str, Callable]]:
     )
     yield r"(The gate stayed closed|Scores only, no call|Not scored) for (.*?): (.*)", closed
     yield (
-        rf"{title}, (scores|responses) that differ {FDR}: (?:none|(\d+)) of ({N})(?:\.|, first .*)",
+        rf"{title}, (scores|responses) that differ {FDR}: (?:none|(\d+)) of ({N})(?:\.|: .*)",
         differ,
     )
     yield (
-        rf"{title}, EMH index: ([+−]{N}) in log2 odds"
-        rf"(?: \(95 % ([+−]{N}) to ([+−]{N}), q (\S+)\))?\.",
+        rf"{title}: the EMH index (is higher|is lower|does not differ) {FDR}: ([+−]?{N}) in log2 "
+        rf"odds \(95 % ([+−]?{N}) to ([+−]?{N}), q (\S+)\)\.(.*)",
         emh,
     )
+    yield rf"{title}: the EMH index differs by ([+−]?{N}) in log2 odds, with no p-value\.", emh_size
+    yield rf"{title}: the EMH index cannot be compared\.(.*)", emh_not
+    yield (
+        rf"{title}(?:, how the change differs)?: (\S+ in .+ \(95 % .*?\))"
+        rf"(?:; ({N}) more differs?)?\.",
+        clearest,
+    )
+    yield (
+        rf"{title}: none of ({N}) tested pairs? of gene and cell type differs {FDR}\. That is .*",
+        no_clear,
+    )
+    yield rf"{title}: no gene of the panel could be tested in any cell type; .*", nothing_tested
+    yield rf"{title}, supply of ligands {FDR}: (.*)\.", supplies
     yield rf"None of ({N}) case cells? that could be judged is MDSC-like\.", nobody
     yield rf"No cell could be called MDSC-like or not(?:; ({N}) myeloid cells? .*)?\.", only_scored
     yield rf"{title}: frequencies cannot be compared\. (.*)", unsorted_libraries_missing

@@ -5,12 +5,13 @@ from a table here, and each sentence names that table and carries the status wor
 on; a sentence without one states a plain count.
 """
 
+import re
 from collections.abc import Iterator
 
 import pandas as pd
 
 from emhniche.axes import Q_LEVEL, differs
-from emhniche.report import words
+from emhniche.report import signals_figures, supply_figures, words
 from emhniche.report.finding import Finding, source
 from emhniche.report.myeloid_findings import pathological
 from emhniche.report.niche_figures import known
@@ -29,9 +30,6 @@ OUTCOMES = {
 NAMED = 5
 """Differences named in a sentence."""
 
-NAMED_SAMPLES = 6
-"""Samples named in a sentence."""
-
 MIN_SHOWN = 0.05
 """Share of a cell type that must hold a ligand for the sentence to name it."""
 
@@ -40,74 +38,21 @@ def all_findings(run: RunTables) -> list[tuple[str, list[Finding]]]:
     """Return every finding of a run by topic, in the order of the analysis; no topic is empty."""
     topics = {
         "Cells": [*quality(run), *cell_types(run)],
-        "What can be compared": [*design(run), *frequencies(run)],
+        "What can be compared": list(design(run)),
+        "How frequent cells are": list(frequencies(run)),
+        "Blood made outside the marrow": list(signals_figures.blood_made(run)),
         "Who makes the panel": list(producers(run)),
-        "What differs": list(differences(run)),
-        "Signals": list(signalling(run)),
+        "What differs in expression": list(differences(run)),
+        "Supply of ligands": list(supply_figures.sentences(run)),
+        "Signals": [*signalling(run), *signals_figures.sentences(run)],
         "MDSC-like cells": list(pathological(run)),
     }
     return [(topic, found) for topic, found in topics.items() if found]
 
 
-def standfirst(run: RunTables) -> list[str]:
-    """Say in two or three sentences what a hurried reader must know.
-
-    Parameters
-    ----------
-    run
-        Tables of the run.
-
-    Returns
-    -------
-    list of str
-        Samples and cells, failed samples first; then whether the niches could be compared.
-    """
-    verdicts = pd.Series({sample: qc["verdict"] for sample, qc in run.qc.items()})
-    lines = list(_failed(run))
-    warned = verdicts.index[verdicts == "warn"]
-    if len(warned):
-        text = "carries a warning" if len(warned) == 1 else "carry a warning"
-        named = f": {words.join(warned)}" if len(warned) <= NAMED_SAMPLES else ""
-        total = words.plural(len(verdicts), "sample")
-        lines.append(f"{words.number(len(warned))} of {total} {text}{named}.")
-    kept, total = _kept(run)
-    used = [sample for sample, qc in run.qc.items() if qc["kept"]]
-    datasets = words.plural(run.samples.loc[used, "dataset"].nunique(), "dataset")
-    lines.insert(
-        len(lines) if (verdicts == "fail").any() else 0,
-        f"{words.plural(kept, 'cell')} of {words.plural(len(used), 'sample')} from "
-        f"{datasets} are in this report, of {words.number(total)} barcodes.",
-    )
-    titles = contrast_titles(run)
-    for _, row in run["design"].iterrows():
-        reason = words.sentence(str(row["reason"]).split(";")[0])
-        outcome = OUTCOMES.get(row["verdict"], "")
-        lines.append(f"{titles[row['contrast']]}: {reason} {outcome}".strip())
-    return lines
-
-
-def _failed(run: RunTables) -> Iterator[str]:
-    """Say which samples failed, why, and whether they are in the run."""
-    failed = {sample: qc for sample, qc in run.qc.items() if qc["verdict"] == "fail"}
-    total = words.plural(len(run.qc), "sample")
-    for kept, outcome in (
-        (False, "failed quality control and {verb} kept out of everything below"),
-        (True, "failed quality control but {verb} kept, as the sample sheet says"),
-    ):
-        hit = {sample: qc for sample, qc in failed.items() if bool(qc["kept"]) == kept}
-        if not hit:
-            continue
-        named = [f"{sample} ({qc['verdict_reason']})" for sample, qc in hit.items()]
-        more = len(named) - NAMED_SAMPLES
-        if more > 0:
-            named = [*named[:NAMED_SAMPLES], f"{words.number(more)} more, in the table of samples"]
-        text = outcome.format(verb="is" if len(hit) == 1 else "are")
-        yield f"{words.number(len(hit))} of {total} {text}: {words.join(named)}."
-
-
 def quality(run: RunTables) -> Iterator[Finding]:
     """Say what quality control kept, and which lineage of which sample lost most."""
-    kept, total = _kept(run)
+    kept, total = cells_kept(run)
     yield Finding(
         "",
         f"{words.number(kept)} of {words.plural(total, 'barcode')} were kept as cells "
@@ -151,10 +96,15 @@ def design(run: RunTables) -> Iterator[Finding]:
     """Say of each contrast whether the samples can answer it."""
     titles = contrast_titles(run)
     for _, row in run["design"].iterrows():
-        reason = "; ".join(part.strip() for part in str(row["reason"]).split(";")[:2])
+        reason = without_formula("; ".join(map(str.strip, str(row["reason"]).split(";")[:2])))
         text = f"{titles[row['contrast']]}: {words.sentence(reason)}"
         outcome = OUTCOMES.get(row["verdict"], "")
         yield Finding(str(row["verdict"]), f"{text} {outcome}".strip(), source("design"))
+
+
+def without_formula(reason: str) -> str:
+    """Leave the formula of a design to the table of contrasts."""
+    return re.sub(r",? ?~ [^;]*", "", reason)
 
 
 def producers(run: RunTables) -> Iterator[Finding]:
@@ -271,8 +221,8 @@ def signalling(run: RunTables) -> Iterator[Finding]:
         if len(scored):
             best = _best_pair(scored)
             text += (
-                f"; high among them is {best['ligand']} of {words.name(best['sender'])} to "
-                f"{best['receptor']} of {words.name(best['receiver'])}"
+                f"; high among them is {best['ligand']} of {words.cells(best['sender'])} to "
+                f"{best['receptor']} of {words.cells(best['receiver'])}"
             )
         status = "described" if len(scored) else "not_testable"
         yield Finding(status, f"{text}.", source("ligand_receptor"))
@@ -359,7 +309,7 @@ def _seen(gene: str, row: pd.Series) -> str:
     )
 
 
-def _kept(run: RunTables) -> tuple[int, int]:
+def cells_kept(run: RunTables) -> tuple[int, int]:
     """Return how many cells are in the run, of how many barcodes of all samples."""
     kept = sum(qc["n_kept"] for qc in run.qc.values() if qc["kept"])
     return kept, sum(qc["n_in"] for qc in run.qc.values())

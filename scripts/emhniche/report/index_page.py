@@ -23,7 +23,7 @@ from emhniche.report import (
     words,
     zoom_section,
 )
-from emhniche.report.findings import all_findings, frequencies, standfirst
+from emhniche.report.findings import all_findings
 from emhniche.report.glance import glance
 from emhniche.report.index_pictures import draw
 from emhniche.report.interactive import cell_frame, map_data
@@ -33,6 +33,7 @@ from emhniche.report.multiqc import write_lineages
 from emhniche.report.myeloid_findings import not_called
 from emhniche.report.page_tables import PageTable
 from emhniche.report.render import render, save_picture
+from emhniche.report.standfirst import standfirst
 from emhniche.report.tables import RunTables, contrast_titles, read_run
 
 CONTENTS = [
@@ -108,9 +109,6 @@ def build_index(
             "asked": asked(run),
             "datasets": datasets(run, used, numbers),
             "findings": all_findings(run),
-            "frequencies": list(frequencies(run)),
-            "signals": list(signals_figures.sentences(run)),
-            "blood_made": list(signals_figures.blood_made(run)),
             "integration": integration_section.verdict(run),
             "no_supply": supply_figures.untested(run),
             "not_called": list(not_called(run)),

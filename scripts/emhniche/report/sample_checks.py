@@ -113,9 +113,7 @@ def state_rows(qc: Mapping) -> list[dict[str, str]]:
             "lineage": words.name(row["lineage"]),
             "n": words.number(row["n"]) if row["n"] else words.MISSING,
             "cycling": words.percent(row["cycling"], row["n"]) if row["n"] else words.MISSING,
-            "stress": words.MISSING
-            if words.is_missing(row["stress_score"])
-            else f"{row['stress_score']:.2f}".replace("-", "−"),
+            "stress": words.number(row["stress_score"], 2),
         }
         for row in rows
     ]

@@ -4,7 +4,7 @@ Responses are a map of sets and lineages, the EMH index a dot a donor. What coul
 hatched, never white, since white is no difference.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from emhniche.axes import Q_LEVEL
+from emhniche.axes import Q_LEVEL, differs
 from emhniche.emh_axes import ALPHA
 from emhniche.report import figures, words
 from emhniche.report.figures import INK, QUIET, styled
@@ -30,6 +30,9 @@ NO_ORDER = f"With these donors no order gives p ≤ {ALPHA:g}; the ranking says 
 
 NAMED = 4
 """Rows named in a sentence."""
+
+BLOOD = ("HSPC", "erythroid", "megakaryocyte", "neutrophil")
+"""Lineages that hold a branch of the EMH index."""
 
 DIVERGING = LinearSegmentedColormap.from_list(
     "diverging", ["#7B3294", "#C2A5CF", "#FFFFFF", "#A6DBA0", "#1B7837"]
@@ -182,22 +185,61 @@ def sentences(run: RunTables) -> Iterator[Finding]:
 
 
 def blood_made(run: RunTables) -> Iterator[Finding]:
-    """Say for each contrast whether more blood is made outside the marrow."""
+    """Say for each contrast whether more blood is made outside the marrow, and what that is of."""
     for contrast, title in contrast_titles(run).items():
         rows = run["emh_contrasts"][run["emh_contrasts"]["contrast"] == contrast]
-        rows = rows[(rows["measure"] == "emh_index") & rows["effect"].notna()]
-        for _, row in rows.iterrows():
-            text = f"{title}, EMH index: {words.signed(row['effect'])} in log2 odds"
-            if row["status"] == "tested":
-                text += f" (95 % {words.signed(row['ci_low'])} to {words.signed(row['ci_high'])}, "
-                text += f"q {words.p_value(row['q'])})"
-            yield Finding(str(row["status"]), f"{text}.", source("emh_contrasts"))
+        for _, row in rows[rows["measure"] == "emh_index"].iterrows():
+            status = str(row["status"])
+            text = f"{title}: {_index_words(row)}"
+            if status == "tested":
+                text += _other_shares(run, contrast, float(row["effect"]))
+            yield Finding(status, text, source("emh_contrasts"))
+
+
+def _index_words(row: pd.Series) -> str:
+    """Write what came of comparing the EMH index, and its size where it has one."""
+    if words.is_missing(row["effect"]):
+        why = words.sentence(row.get("reason"))
+        return f"the EMH index cannot be compared. {words.capital(why)}".strip()
+    size = f"{words.signed(row['effect'])} in log2 odds"
+    if row["status"] != "tested":
+        return f"the EMH index differs by {size}, with no p-value."
+    called = bool(differs(row.to_frame().T).iloc[0])
+    way = "higher" if row["effect"] > 0 else "lower"
+    said = f"is {way}" if called else "does not differ"
+    ends = f"{words.signed(row['ci_low'])} to {words.signed(row['ci_high'])}"
+    return (
+        f"the EMH index {said} at a false discovery rate of {Q_LEVEL:g}: {size} (95 % {ends}, q "
+        f"{words.p_value(row['q'])})."
+    )
+
+
+def _other_shares(run: RunTables, contrast: str, effect: float) -> str:
+    """Say that other cells' growth lowers the index, or their loss lifts it, where either is so.
+
+    Odds are of shares of the library: what one kind of cell gains, all others lose.
+    """
+    table = run["composition"]
+    rows = table[(table["contrast"] == contrast) & (table["level"] == "lineage")]
+    rows = rows[(rows["status"] == "tested") & (rows["q"] <= Q_LEVEL)]
+    others = rows[~rows["lineage"].isin(BLOOD) & (np.sign(rows["effect"]) == -np.sign(effect))]
+    if others.empty:
+        return ""
+    named = others.loc[others["effect"].abs().sort_values(ascending=False, kind="stable").index]
+    who = words.join(words.cells(one) for one in named["lineage"].head(NAMED))
+    way, rest = ("more", "falls") if effect < 0 else ("less", "rises")
+    return (
+        f" The index is made of shares: {who} became {way} frequent, and with that every other "
+        f"share {rest}, also where as many cells are made."
+    )
 
 
 def _named(tested: pd.DataFrame, noun: str) -> str:
     """Name the rows that differ by their test, and no other."""
     tested = _once(tested)
-    tested = tested.assign(set_name=_set_names_in_words(tested), cells=_cells_in_words(tested))
+    tested = tested.assign(
+        set_name=_set_names_in_words(tested), cells=_cells_in_words(tested, words.cells)
+    )
     differ = tested[tested["q"] <= Q_LEVEL].sort_values("p", kind="stable")
     found = f"{noun}s that differ at a false discovery rate of {Q_LEVEL:g}: "
     if differ.empty:
@@ -207,7 +249,8 @@ def _named(tested: pd.DataFrame, noun: str) -> str:
         f"{row['set_name']} {'higher' if row['effect'] > 0 else 'lower'} in {row['cells']}"
         for _, row in top.iterrows()
     ]
-    return f"{found}{len(differ)} of {words.number(len(tested))}, first {words.join(names)}."
+    top_of = "" if len(differ) == 1 else "the clearest "
+    return f"{found}{len(differ)} of {words.number(len(tested))}: {top_of}{words.join(names)}."
 
 
 def _once(rows: pd.DataFrame) -> pd.DataFrame:
@@ -227,11 +270,11 @@ def _set_names_in_words(rows: pd.DataFrame) -> list[str]:
     ]
 
 
-def _cells_in_words(rows: pd.DataFrame) -> list[str]:
+def _cells_in_words(rows: pd.DataFrame, write: Callable[[object], str] = words.name) -> list[str]:
     """Name cells for a reader; a lineage that shares its name with a cell type is called one."""
     types = set(rows.loc[rows["level"] == "cell_type", "cell_type"])
     return [
-        words.name(cells) + (" (lineage)" if level == "lineage" and cells in types else "")
+        write(cells) + (" (lineage)" if level == "lineage" and cells in types else "")
         for cells, level in zip(rows["cell_type"], rows["level"], strict=True)
     ]
 

@@ -4,15 +4,16 @@ The product of expression and abundance is drawn with its two parts beside it, s
 product comes of more cells or of more in each cell, and only the parts tell which.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from emhniche.axes import Q_LEVEL
+from emhniche.axes import Q_LEVEL, differs
 from emhniche.report import figures, words
 from emhniche.report.figures import INK, QUIET, styled
+from emhniche.report.finding import Finding, source
 from emhniche.report.index_tables import run_table
 from emhniche.report.niche_figures import change_axis
 from emhniche.report.page_tables import Column, PageTable, with_interval
@@ -22,6 +23,9 @@ MAX_SUPPLIES = 16
 """Rows of the plot; the table holds more and the file all."""
 
 MAX_ROWS = 300
+
+NAMED = 4
+"""Supplies named in a sentence."""
 
 PARTS = {
     "effect_abundance": ("more cells", "#E69F00", "s"),
@@ -117,6 +121,31 @@ def untested(run: RunTables) -> str:
     if not mute or (len(mute) == len(titles) and not _tested(table).any()):
         return ""
     return f"No supply of a lineage could be tested: {'; '.join(mute)}."
+
+
+def sentences(run: RunTables) -> Iterator[Finding]:
+    """Say for each contrast which supplies of a lineage differ; what may be soup is not named."""
+    table = run["supply"]
+    for contrast, title in contrast_titles(run).items():
+        rows = table[(table["contrast"] == contrast) & (table["level"] == "lineage")]
+        tested = rows[rows["status"] == "tested"]
+        if "ambient" in tested:
+            tested = tested[~tested["ambient"].fillna(False).astype(bool)]
+        if tested.empty:
+            continue
+        clear = tested[differs(tested)].sort_values("p", kind="stable")
+        lead = f"{title}, supply of ligands at a false discovery rate of {Q_LEVEL:g}: "
+        if clear.empty:
+            lead += f"none of {words.number(len(tested))} differs."
+        else:
+            parts = [
+                f"{row['gene']} of {words.cells(row['cell_type'])} {words.fold(row['effect'])}"
+                for _, row in clear.head(NAMED).iterrows()
+            ]
+            lead += f"{words.number(len(clear))} of {words.number(len(tested))} "
+            lead += f"differ{'s' * (len(clear) == 1)}: "
+            lead += f"{'the clearest ' * (len(clear) > 1)}{words.join(parts)}."
+        yield Finding("tested", lead, source("supply"))
 
 
 def _tested(table: pd.DataFrame) -> pd.Series:

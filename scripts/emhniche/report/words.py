@@ -19,6 +19,14 @@ LINEAGE_WORDS = {
 }
 """Lineages whose name in the tables is not how a reader would write it."""
 
+CELL_WORDS = {
+    **{one: f"{one} cells" for one in ("B", "T", "NK", "erythroid")},
+    **{"DC": "dendritic cells", "plasma": "plasma cells", "neutrophil": "neutrophils"},
+    **{"megakaryocyte": "megakaryocytes", "eosinophil": "eosinophils"},
+    "monocyte_macrophage": "monocytes and macrophages",
+}
+"""What the cells of a lineage are called in a sentence, where its name alone would not read."""
+
 SET_WORDS = {".agonist": "ligands", ".receptor": "receptors", ".antagonist": "antagonists"}
 """Ending of the name of an axis' side -> what its genes are."""
 
@@ -120,22 +128,30 @@ def number(value: object, digits: int = 0) -> str:
     """Write a number with thousands separators, or a dash when there is none."""
     if is_missing(value):
         return MISSING
-    return f"{float(value):,.{digits}f}".replace("-", "−")
+    text = f"{float(value):,.{digits}f}"
+    return text.replace("-", "−") if float(text.replace(",", "")) else text.lstrip("-")
 
 
 def signed(value: object, digits: int = 1) -> str:
-    """Write a difference with its sign, or a dash when there is none."""
+    """Write a difference with its sign, or a dash when there is none.
+
+    A difference below 0.1 has two digits at least, and one that these make zero has no sign.
+    """
     if is_missing(value):
         return MISSING
-    return f"{float(value):+.{digits}f}".replace("-", "−")
+    value = float(value)
+    if 0 < abs(value) < 0.1:
+        digits = max(digits, 2)
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", "−") if float(text) else text[1:]
 
 
 def significant(value: object, digits: int = 3) -> str:
     """Write a number of any size with `digits` significant digits."""
     if is_missing(value):
         return MISSING
-    value = float(value)
-    if value != 0 and abs(value) >= 10 ** (digits - 1):
+    value = float(value) or 0.0  # never −0
+    if abs(value) >= 10 ** (digits - 1):
         return number(value)
     return f"{value:.{digits}g}".replace("-", "−")
 
@@ -205,6 +221,11 @@ def name(value: object) -> str:
     return LINEAGE_WORDS.get(str(value), str(value).replace("_", " "))
 
 
+def cells(value: object) -> str:
+    """Write a lineage or cell type as the cells that it is, such as ``T cells`` for ``T``."""
+    return CELL_WORDS.get(str(value), name(value))
+
+
 def set_name(value: object, *, control: bool = False) -> str:
     """Write the name of a set of genes: ``IL-1 ligands`` for ``IL-1.agonist``.
 
@@ -219,7 +240,7 @@ def set_name(value: object, *, control: bool = False) -> str:
     for ending, noun in SET_WORDS.items():
         if text.endswith(ending):
             text = f"{text.removesuffix(ending)} {noun}"
-    return f"control {text}" if control and "control" not in text else text
+    return f"{text} (a control)" if control and "control" not in text else text
 
 
 def reason(value: object) -> str:

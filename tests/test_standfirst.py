@@ -1,0 +1,93 @@
+"""The first lines of the index name results, and only what the tests bear out."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from emhniche.report.findings import design
+from emhniche.report.standfirst import standfirst
+from emhniche.report.tables import RunTables
+
+CONTRAST = {"name": "c", "factor": "condition", "test": "tumour", "reference": "naive"}
+
+
+def genes(**changes: object) -> pd.DataFrame:
+    """Return six tested genes of a cell type, of which the first five differ."""
+    rows = {
+        **{"contrast": "c", "level": "cell_type", "cell_type": "EC_sinusoidal"},
+        **{"gene": ["Kitl", "Cxcl12", "Il1b", "Tnf", "Lif", "Csf3"], "status": "tested"},
+        **{"effect": [2.0, -1.0, 1.0, 1.0, 1.0, 1.0], "q": [0.01, 1e-6, 0.02, 0.03, 0.04, 0.5]},
+        **{"ci_low": [1.0, -2.0, 0.5, 0.5, 0.5, -1.0], "ci_high": [3.0, -0.5, 1.5, 1.5, 1.5, 3.0]},
+        **{"p": 0.01, "ambient": False, "role": "ligand", "tier": "core"},
+    }
+    return pd.DataFrame(rows | changes)
+
+
+def run_of(contrasts: pd.DataFrame, contrast: dict = CONTRAST, **design: object) -> RunTables:
+    audit = {"contrast": "c", "verdict": "tested", "composition_verdict": "not_testable"}
+    audit |= {"reason": "4 against 4 known donors, ~ chemistry + condition; few donors"}
+    nothing = pd.DataFrame({"contrast": [], "level": [], "measure": [], "status": []})
+    qc = {"s": {"verdict": "pass", "kept": True, "n_in": 9, "n_kept": 7, "lineages": []}}
+    tables = {
+        "design": pd.DataFrame([audit | {"composition_reason": "sorted"} | design]),
+        **dict.fromkeys(("composition", "supply", "score_contrasts", "responses"), nothing),
+        **{"contrasts": contrasts, "emh_contrasts": nothing.assign(effect=[])},
+    }
+    return RunTables(
+        root=Path(), config={"niche": {"contrasts": [contrast]}}, qc=qc, tables=tables,
+        samples=pd.DataFrame({"dataset": ["d"]}, index=["s"]),
+        **dict.fromkeys(("registry", "cells", "history"), pd.DataFrame()),
+    )  # fmt: skip
+
+
+def test_a_contrast_is_its_clearest_results_with_size_interval_and_q():
+    assert standfirst(run_of(genes()))[1:] == [
+        "Tumour against naive: Cxcl12 in EC sinusoidal 2.0-fold lower (95 % 1.4 to 4.0, q "
+        "<0.0001), Kitl in EC sinusoidal 4.0-fold higher (95 % 2.0 to 8.0, q 0.01) and Il1b in EC "
+        "sinusoidal 2.0-fold higher (95 % 1.4 to 2.8, q 0.02); 2 more differ."
+    ]
+
+
+def test_what_ambient_rna_may_explain_is_not_named():
+    line = standfirst(run_of(genes(ambient=[True, True, False, True, True, False])))[1]
+    assert (
+        line.startswith("Tumour against naive: Il1b in EC sinusoidal") and line.count("in EC") == 1
+    )
+    (line,) = standfirst(run_of(genes(ambient=[True] * 5 + [False])))[1:]
+    assert "none of 1 tested pair" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"q": 0.5}, "none of 6 tested pairs of gene and cell type differs at a false discovery"),
+        # a small q whose interval holds 0 names nothing
+        ({"ci_low": -1.0, "ci_high": 9.0}, "none of 6 tested pairs"),
+        ({"status": "not_testable", "q": np.nan}, "no gene of the panel could be tested"),
+    ],
+)
+def test_a_contrast_in_which_nothing_differs_says_so(changes, said):
+    (line,) = standfirst(run_of(genes(**changes)))[1:]
+    assert said in line and "-fold" not in line
+
+
+@pytest.mark.parametrize("verdict", ["not_identifiable", "effect_only", "not_testable"])
+def test_a_contrast_that_cannot_be_tested_says_why_and_names_nothing(verdict):
+    (line,) = standfirst(run_of(genes(), verdict=verdict, reason="niche is study; more"))[1:]
+    assert line.startswith("Tumour against naive: niche is study. So ")
+    assert "-fold" not in line
+
+
+def test_an_interaction_is_called_a_change():
+    second = CONTRAST | {"interaction": {"factor": "tissue", "test": "spleen", "reference": "bone"}}
+    line = standfirst(run_of(genes(), second))[1]
+    assert "compared with bone, how the change differs: Cxcl12" in line
+
+
+def test_formulas_are_left_to_the_table():
+    run = run_of(genes())
+    assert not any("~" in line for line in standfirst(run))
+    (said,) = design(run)
+    assert said.text == "Tumour against naive: 4 against 4 known donors; few donors."

@@ -1,0 +1,132 @@
+"""Is every number of the tables of a page in the file that its caption links?"""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from emhniche.report import words
+from page_text import linked, table_rows
+from stated import SIZE, Tables, close, fold, names, percent
+from traced_rows import Row, faults, read
+
+WITHOUT_NUMBERS = {"inputs-table"}
+"""Tables of names and sums."""
+
+
+def untraced_tables(run: Tables, page: Path) -> list[str]:
+    """Return what in the tables of the index is not in their files."""
+    wrong = []
+    for name, rows in table_rows(page).items():
+        if name not in WITHOUT_NUMBERS and rows:
+            files = linked(page, name)
+            wrong += untraced_table(run, name, rows, files) if files else [f"{name}: no file"]
+    return wrong
+
+
+def untraced_table(run: Tables, name: str, rows: list[Row], files: list[Path]) -> list[str]:
+    """Return what in a table is not in its file; the rows may be other than the page's."""
+    listed = read(files[0])
+    if name == "samples-table":
+        sheet = run.samples.drop(columns=[c for c in listed if c in run.samples])
+        listed = listed.merge(sheet.astype(str), left_on="sample", right_index=True)
+    if name.startswith("axes-table"):
+        return _axes(name, rows, listed)
+    if name == "production-table":
+        return _producers(rows, listed)
+    if name == "subsets-table":
+        marked = [one for one in rows if not _marked(one, listed)]
+        rows = [[cell for cell in row if cell[0] != "Markers"] for row in rows]
+        return [f"{name}: markers of {one}" for one in marked] + faults(name, rows, listed, run)
+    if name.startswith("zoom-"):
+        listed = read(files[0].with_name("found_again.tsv"))
+        listed = listed[listed["chosen"]].assign(cluster=listed["cluster"].astype(str))
+        listed["share"] = listed["n_cells"] / max(listed["n_cells"].sum(), 1)
+    return faults(name, rows, listed, run)
+
+
+def _producers(rows: list[Row], listed: pd.DataFrame) -> list[str]:
+    """Ask for one row a ligand and niche, and whether no other cell type holds it more often."""
+    wrong, long = [], []
+    for row in rows:
+        gene, niche, part = dict(row)["Ligand"], "", []
+        groups: list[tuple[str, list]] = []
+        for heading, text in row:
+            plain = re.sub(r" \(\d+\)$", "", heading)
+            if plain.startswith("Most often in "):
+                niche, part = plain.removeprefix("Most often in "), [("cell type", text)]
+                groups.append((niche, part))
+            elif groups:
+                part.append((plain, text))
+        for niche, part in groups:
+            if part[0][1] in ("not testable", "in no cell beyond ambient"):
+                wrong += [f"production-table: {row}"] * any(text != "–" for _, text in part[1:])
+            else:
+                long.append([("Ligand", gene), ("niche", niche), *part])
+                best = _best(listed, gene, niche)
+                if not percent(dict(part)["#Cells with it"], best):
+                    wrong.append(f"production-table: {gene} in {niche} is not the highest: {part}")
+    listed = listed.rename(columns={"share_of_tissue": "share"})
+    return wrong + (faults("production-table", long, listed) if long else [])
+
+
+def _best(listed: pd.DataFrame, gene: str, niche: str) -> float:
+    table = listed[(listed["gene"] == gene) & (names(listed["niche"]) == niche)]
+    sure = (table["status"] != "not_testable") & ~table["ambient"].fillna(False).astype(bool)
+    return table.loc[sure, "detection"].max()
+
+
+def _marked(row: Row, listed: pd.DataFrame) -> bool:
+    """Tell whether the markers of a subset are those of one row, each with its donors."""
+    cells = dict(row)
+    mine = listed[listed["subset"].astype(str) == cells.get("Subset")]
+    told = cells.get("Markers", "")
+    pairs = re.findall(r"(?:^|, | and )(.+?) \((\d+) of (\d+) donors\)", told)
+    if pairs:
+        said = ";".join(f"{gene}={n}/{of}" for gene, n, of in pairs)
+        return said in set(mine["markers_per_unit"].astype(str))
+    donors = re.search(r"(\d+) donors?", told)
+    return not donors or (mine["marker_units"] == float(donors[1])).any()
+
+
+def _axes(name: str, rows: list[Row], listed: pd.DataFrame) -> list[str]:
+    """Ask for what each reading of an axis says; a contrast fits the whole table, or none does."""
+    ends = []
+    for _, table in listed.groupby("contrast"):
+        by = {(one["axis"], one["reading"]): one for _, one in table.iterrows()}
+        ends.append(
+            [
+                f"{name}: {cell}"
+                for row in rows
+                for cell in row[1:]
+                if not _reading(cell[1], by.get((row[0][1], _reading_of(cell[0]))))
+            ]
+        )
+    return min(ends, key=len)
+
+
+def _reading_of(heading: str) -> str:
+    return heading.split(" (")[0].lower()
+
+
+def _reading(text: str, row: pd.Series | None) -> bool:
+    if row is None:
+        return not re.search(r"(?<!\w)\d", text)
+    none = re.match(r"none of ([\d,]+) tested|(1) tested, it does not differ", text)
+    if none:
+        return close(none[1] or none[2], row["n_tested"]) and row["n_up"] + row["n_down"] == 0
+    some = re.fullmatch(
+        rf"(\S.*?) in (.+?) (?:the change is )?({SIZE})(?: and (\d+) more[^;]*)?; (\d+) tested.*",
+        text,
+    )
+    if some:
+        return (
+            (some[1], some[2]) == (row["name"], words.name(row["cell_type"]))
+            and fold(some[3], row["effect"])
+            and int(some[6] or 0) == row["n_up"] + row["n_down"] - 1
+            and close(some[7], row["n_tested"])
+        )
+    many = re.search(r"in any of (\d+) rows, most often: (.*)$", text)
+    if many:
+        return close(many[1], row["n_rows"]) and many[2] == row["reason"]
+    return not re.search(r"(?<!\w)\d", text) or str(row["reason"]) in text
