@@ -78,7 +78,7 @@ def opening(page: Path) -> dict[str, float]:
         loaded = {"load, processor": spent() - before, "load": time.monotonic() - start}
         one.wait_for_selector("#figure-umap.interactive")
         one.wait_for_function(
-            "document.getElementById('map-canvas').ariaLabel.includes('coloured')"
+            "() => document.getElementById('map-canvas').ariaLabel.includes('coloured')"
         )
         drawn = {"map, processor": spent() - before, "map": time.monotonic() - start}
         context.close()

@@ -125,6 +125,17 @@ def opened(
     context.close()
 
 
+def downloaded(page, press) -> tuple[str, bytes]:
+    """Press what saves a file; return the file's name and content.
+
+    Chromium drops what a page saves beyond ten files a second, more than a hand can press.
+    """
+    page.wait_for_timeout(120)
+    with page.expect_download() as info:
+        press.click()
+    return info.value.suggested_filename, Path(info.value.path()).read_bytes()
+
+
 def fits(page, width: int) -> None:
     """Fail when the page is wider than its window."""
     shown = page.evaluate("document.documentElement.scrollWidth")

@@ -7,25 +7,12 @@ from xml.etree import ElementTree
 import pytest
 
 import browser
-from browser import WIDTHS, opened
-from fake_names import CELL_TYPES, EVIL_SAMPLE, GENES, LONG, SAMPLES, SCRIPT
+from browser import WIDTHS, downloaded, opened
+from fake_names import CELL_TYPES, CELLS_PER_SAMPLE, EVIL_SAMPLE, GENES, LONG, SAMPLES, SCRIPT
 from fake_run import build_pages, make_run, write_provenance
+from map_reading import NAMES, PIXELS, SVG, colour_map, dots, texts
 
 PNG = b"\x89PNG\r\n\x1a\n"
-PIXELS = """() => {
-  const canvas = document.getElementById("map-canvas");
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  const seen = new Map();
-  for (let i = 0; i < data.length; i += 4) {
-    const [red, green, blue] = data.slice(i, i + 3);
-    if (Math.max(red, green, blue) - Math.min(red, green, blue) < 40) continue; // grey or white
-    const colour = `${red},${green},${blue}`;
-    const place = [(i / 4) % canvas.width, Math.floor(i / 4 / canvas.width)];
-    seen.has(colour) ? seen.get(colour).push(place) : seen.set(colour, [place]);
-  }
-  return [...seen].sort((a, b) => b[1].length - a[1].length).slice(0, 12);
-}"""
-"""The colours of the map, most frequent first, each with the places that have it."""
 
 
 @pytest.fixture(scope="module")
@@ -69,17 +56,6 @@ def rows_shown(page, table: str) -> list[list[str]]:
         .map((row) => [...row.cells].map((cell) => cell.innerText.replace(/\\s+/g, " ").trim()))""",
         table,
     )
-
-
-def downloaded(page, press) -> tuple[str, bytes]:
-    """Press what saves a file; return the file's name and content.
-
-    Chromium drops what a page saves beyond ten files a second, more than a hand can press.
-    """
-    page.wait_for_timeout(120)
-    with page.expect_download() as info:
-        press.click()
-    return info.value.suggested_filename, Path(info.value.path()).read_bytes()
 
 
 def paint(page) -> None:
@@ -280,14 +256,113 @@ def test_figures_are_saved_as_svg_and_png(fresh):
         name = figure.get_attribute("id").removeprefix("figure-")
         file, content = downloaded(page, figure.locator("[data-save=svg]"))
         drawing = ElementTree.fromstring(content)
-        assert file == f"{name}.svg" and drawing.tag == "{http://www.w3.org/2000/svg}svg"
+        assert file == f"{name}.svg" and drawing.tag == f"{SVG}svg"
         file, content = downloaded(page, figure.locator("[data-save=png]"))
         width, height = (float(x) for x in drawing.get("viewBox").split()[2:])
         assert file == f"{name}.png" and content.startswith(PNG)
         size = (int.from_bytes(content[16:20]), int.from_bytes(content[20:24]))
         assert size == (int(3 * width), int(3 * height))
-    file, content = downloaded(page, page.locator("#map-save"))
-    assert file == "umap.png" and content.startswith(PNG) and len(content) > 5000
+
+
+def test_a_saved_map_has_its_title_and_legend(fresh):
+    page = fresh.page
+    canvas = page.locator("#map-canvas").bounding_box()
+    n_cells = len(SAMPLES) * CELLS_PER_SAMPLE
+    for name, told in (("cell type", [SCRIPT[:15], "B"]), ("sample", SAMPLES), ("Kitl", ["> 0"])):
+        colour_map(page, name)
+        file, content = downloaded(page, page.locator("#map-svg"))
+        said = texts(content)
+        assert file == f"umap_{name.replace(' ', '_')}.svg"
+        assert sum(dots(content).values()) == n_cells
+        assert said[0].startswith(f"Coloured by {name}")
+        assert said[1].startswith(f"UMAP of {n_cells} cells")
+        assert all(any(one.startswith(each) for one in said) for each in told)
+        width, height = (float(one) for one in svg_size(content))
+        file, content = downloaded(page, page.locator("#map-png"))
+        assert file == f"umap_{name.replace(' ', '_')}.png" and content.startswith(PNG)
+        size = [int.from_bytes(content[at : at + 4]) for at in (16, 20)]
+        assert width > canvas["width"] + 200 and height > canvas["height"] + 40
+        assert size[0] / size[1] == pytest.approx(width / height, rel=0.01)
+
+
+def svg_size(content: bytes) -> list[str]:
+    return ElementTree.fromstring(content).get("viewBox").split()[2:]
+
+
+def test_a_saved_map_holds_what_is_singled_out(fresh):
+    page = fresh.page
+    button = page.locator("#map-legend button", has_text="neutrophil")
+    button.click()
+    rgb = re.findall(r"\d+", button.locator("i").evaluate("(one) => one.style.background"))
+    content = downloaded(page, page.locator("#map-svg"))[1]
+    found = dots(content)
+    assert len(found) == 2
+    own = "#" + "".join(f"{int(part):02x}" for part in rgb)
+    assert found[own] == int(button.inner_text().split()[-1])
+    assert "all others" in texts(content)
+
+
+def test_the_legend_says_what_is_shown_and_its_unit(fresh):
+    page = fresh.page
+    colour_map(page, "Kitl")
+    told = page.inner_text("#map-legend")
+    assert told.startswith("Kitl, log1p of counts per 10,000")
+    assert re.search(r"> 0\s+≥ \d\.\d\b", told) and re.search(r"\n0\s+\d+ cells", told)
+    colour_map(page, "Cxcl12")  # one dataset does not measure it
+    assert re.search(r"not measured\s+150 cells", page.inner_text("#map-legend"))
+    colour_map(page, "cell type")
+    assert page.inner_text("#map-legend").split("\n")[0] == "cell type"
+    longest = page.locator("#map-legend button", has_text="x" * 60)
+    assert longest.bounding_box()["height"] < 80
+    assert len(longest.locator("span").first.get_attribute("title")) > 300
+
+
+def test_the_search_finds_a_column_by_keyboard(fresh):
+    page = fresh.page
+    shown = "() => document.getElementById('map-canvas').ariaLabel.split(' by ')[1]"
+    is_shown = f"(name) => ({shown})() === name"
+    chosen = "document.getElementById('map-colour').selectedOptions[0].textContent"
+    n_options = page.locator("#map-colour option").count()
+    page.focus("#map-search")
+    page.keyboard.type("cl")
+    options = page.locator("#map-colour option").all_inner_texts()
+    assert {"cluster", "Cxcl12"} <= set(options) and len(options) < n_options / 2
+    assert page.inner_text("#map-found") == f"{len(options) - 1} of {n_options}"
+    assert page.evaluate(shown) == "lineage"
+    assert page.evaluate(chosen) == f"{len(options) - 1} found: choose one"
+    page.keyboard.press("Enter")  # the first that begins so
+    page.wait_for_function(is_shown, arg="cluster")
+    assert page.evaluate(chosen) == "cluster"
+    page.fill("#map-search", "KITL")
+    page.wait_for_function(is_shown, arg="Kitl")
+    page.fill("#map-search", "no such gene")
+    assert page.inner_text("#map-found") == f"0 of {n_options}"
+    page.fill("#map-search", "")
+    assert page.locator("#map-colour option").count() == n_options
+    assert page.evaluate(chosen) == "Kitl"
+
+
+def test_names_stand_on_each_large_island_and_never_on_each_other(index):
+    placed = index.page.evaluate(NAMES)
+    assert [name for name, _, _ in placed] == ["ring", "two islands", "two islands"]
+    (_, x, y), first, second = placed
+    assert ((x - 500) ** 2 + (y - 300) ** 2) ** 0.5 == pytest.approx(200, abs=5)  # on the ring
+    assert first[1:] == pytest.approx([200, 800], abs=15)
+    assert second[1:] == pytest.approx([800, 800], abs=15)
+
+
+def test_only_places_are_named_on_the_map(fresh):
+    page = fresh.page
+    for name, said in (
+        ("cluster", "names"),
+        ("sample", "lineage names"),
+        ("Kitl", "lineage names"),
+    ):
+        colour_map(page, name)
+        assert page.inner_text("#map-names") == said
+        named = set(texts(downloaded(page, page.locator("#map-svg"))[1], anchor="middle"))
+        assert named <= set("0123456789") if name == "cluster" else "stroma" in named
+        assert named and not named & set(SAMPLES)
 
 
 def test_methods_are_copied_with_their_references(fresh):

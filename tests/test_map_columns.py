@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from emhniche.report import words
+from emhniche.report.binned import bin_cells, means
 from emhniche.report.interactive import cell_frame, map_data
 from emhniche.report.map_columns import map_columns
-from emhniche.report.packed import NOT_MEASURED, unpack
+from emhniche.report.packed import NOT_MEASURED, packed_value, unpack
 from emhniche.report.tables import read_run
 from fake_names import SAMPLES
 from fake_run import CONFIG, make_run, registry, sample_sheet
@@ -90,7 +91,7 @@ def test_lineages_by_themselves_and_transferred_labels_are_those_of_their_tables
     ]
     agreement = shown(offered, "lineage against transferred label")
     assert agreement.count("another lineage") == (found["agrees"] == False).sum() > 0  # noqa: E712
-    called = shown(offered, "called pathological")
+    called = shown(offered, "called MDSC-like")
     assert (
         called.count("yes")
         == run["calls"]
@@ -98,6 +99,40 @@ def test_lineages_by_themselves_and_transferred_labels_are_those_of_their_tables
         .nunique()
         > 0
     )
+
+
+def test_columns_say_their_unit_and_whether_they_are_places(run):
+    frame = cell_frame(run)
+    genes = pd.DataFrame({"Kitl": np.arange(len(frame)) % 3 / 2.0}, index=frame.index)
+    offered = {one["name"]: one for one in map_columns(run, frame, genes, None)}
+    places = {name for name, one in offered.items() if one.get("places")}
+    assert {"lineage", "cell type", "cluster", "neutrophil by itself"} <= places
+    assert {"transferred label", "label of CellTypist"} <= places
+    assert not places & {"sample", "donor", "condition", "tissue", "phase of the cell cycle"}
+    assert not any(one["kind"] == "value" for one in offered.values() if one.get("places"))
+    assert offered["Kitl"]["unit"] == "log1p of counts per 10,000"
+    scores = [one for one in offered.values() if one["group"].endswith("(score)")]
+    assert scores and {one["unit"] for one in scores} == {"UCell score, 0 to 1"}
+    assert offered["counts"]["unit"] == "per cell"
+
+
+@pytest.mark.parametrize("binned", [False, True])
+def test_no_count_has_a_code_of_its_own(binned):
+    rng = np.random.default_rng(0)
+    values = pd.Series(np.where(rng.random(4000) < 0.6, 0, rng.gamma(0.3, size=4000)))
+    values[:50] = np.nan
+    values[50:60] = 1e-9
+    place = pd.DataFrame(rng.integers(0, 30, (4000, 2)).astype(float))
+    bins = bin_cells(place[0], place[1]) if binned else None
+    packed = packed_value(values, bins, zero=True)
+    codes = unpack(packed["data"], np.uint8)
+    expected = values.to_numpy() if bins is None else means(bins, values.to_numpy())
+    assert (packed["zeros"], packed["missing"]) == ((values == 0).sum(), 50)
+    np.testing.assert_array_equal(codes == 0, expected == 0)
+    np.testing.assert_array_equal(codes == NOT_MEASURED, np.isnan(expected))
+    assert (packed["low"], "zeros" in packed_value(values, bins)) == (0, False)
+    none = packed_value(pd.Series(np.zeros(9)), None, zero=True)
+    assert (none["low"], none["high"], none["zeros"]) == (0, 0, 9)
 
 
 def test_a_users_numbers_are_names_while_few_and_a_scale_when_many(run):

@@ -435,6 +435,7 @@ def test_lineage_colours_differ():
     assert chosen["B"] == figures.LINEAGE_COLOURS["B"]
     assert chosen["unknown:s3"] == figures.GREY
     assert len(set(chosen.values())) == 4
+    assert len(set(figures.colours([f"c{n}" for n in range(40)]).values())) == 40
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
 from matplotlib.patheffects import withStroke
@@ -215,7 +216,10 @@ def empty(text: str) -> Figure:
 
 
 def colours(names: Sequence[str], fixed: dict[str, str] | None = None) -> dict[str, str]:
-    """Give each category a colour: its own when it has one, else the next free of the cycle."""
+    """Give each category a colour: its own when it has one, else the next free of the cycle.
+
+    Where the cycle has too few, it begins again in paler and then in darker shades.
+    """
     fixed = {**LINEAGE_COLOURS, **(fixed or {})}
     free = [colour for colour in CYCLE if colour not in {fixed[n] for n in names if n in fixed}]
     free = free or list(CYCLE)
@@ -227,8 +231,14 @@ def colours(names: Sequence[str], fixed: dict[str, str] | None = None) -> dict[s
             chosen[name] = GREY
         else:
             taken = sum(other not in fixed for other in chosen)
-            chosen[name] = free[taken % len(free)]
+            chosen[name] = _shade(free[taken % len(free)], taken // len(free))
     return chosen
+
+
+def _shade(colour: str, turn: int) -> str:
+    """Return a colour as it is in the first turn of the cycle, then paler, then darker."""
+    towards, share = ((0, 0), (1, 0.45), (0, 0.4))[turn % 3]
+    return to_hex([(1 - share) * part + share * towards for part in to_rgb(colour)]).upper()
 
 
 def reason_colours(reasons: Sequence[str]) -> dict[str, str]:

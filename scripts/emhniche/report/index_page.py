@@ -58,6 +58,9 @@ CONTENTS = [
     ("provenance", "Provenance"),
 ]
 
+MAP_SCRIPTS = ("map_data.js", "map_names.js", "map_picture.js", "map_search.js", "umap.js")
+"""Scripts of the map of cells; the last one uses the others."""
+
 
 def build_index(
     root: Path,
@@ -97,7 +100,7 @@ def build_index(
     genes = list(dict.fromkeys(run["production"]["gene"].dropna().astype(str)))
     page = render(
         "index.html.j2",
-        scripts=["report.js", "umap.js"],
+        scripts=["report.js", *MAP_SCRIPTS],
         context={
             "title": config["report"]["title"],
             "run_name": config["run"],

@@ -1,9 +1,9 @@
 """What does the interactive map of cells need, in as few bytes as possible?
 
 A browser draws some hundred thousand dots on a canvas by itself, so no plotting library is shipped.
-Each column is compressed and written as text (:mod:`.packed`), and ``templates/umap.js`` unpacks it
-when a reader asks for it; :mod:`.map_columns` says which there are. A larger run is drawn in
-squares (:mod:`.binned`), which takes as much whatever the number of cells.
+Each column is compressed and written as text (:mod:`.packed`), and ``templates/map_data.js``
+unpacks it when a reader asks for it; :mod:`.map_columns` says which there are. A larger run is
+drawn in squares (:mod:`.binned`), which takes as much whatever the number of cells.
 """
 
 from collections.abc import Iterator, Sequence
@@ -49,8 +49,9 @@ def map_data(run: RunTables, genes: Sequence[str], *, seed: int) -> dict:
         one), ``x``, ``y`` (packed 16-bit integers, or 8-bit for squares), ``sizes`` (cells of each
         square, packed 32-bit; only of squares), ``ramp`` (colours of a value from low to high) and
         ``columns``: ``group``, ``name``, ``kind`` (``category`` or ``value``), ``data`` (packed
-        bytes), and ``names``, ``colours`` or ``low``, ``high``, ``missing``; what follows from the
-        sample has ``by`` and ``of_sample`` for ``data`` (:mod:`.packed`).
+        bytes), and ``names``, ``colours``, ``places`` or ``low``, ``high``, ``missing``, ``zeros``,
+        ``unit``; what follows from the sample has ``by`` and ``of_sample`` for ``data``
+        (:mod:`.packed`, :mod:`.map_columns`).
     """
     umap = run["umap"].set_index(CELL_ID)
     frame = cell_frame(run)
@@ -64,7 +65,7 @@ def map_data(run: RunTables, genes: Sequence[str], *, seed: int) -> dict:
         "cells": len(frame),
         "side": SIDE if binned else 0,
         **(_packed_squares(bins) if binned else _packed_dots(place)),
-        "ramp": [to_hex(colormaps["YlGnBu"](step)) for step in np.linspace(0.18, 1, 32)],
+        "ramp": [to_hex(colormaps["YlGnBu"](step)) for step in np.linspace(0.3, 1, 32)],
         "columns": map_columns(run, frame, expression, bins),
     }
 

@@ -50,6 +50,19 @@ STATES = {
 }
 """Column of the cells -> what it is called on the page."""
 
+UNITS = {
+    "n_counts": "per cell",
+    "n_genes": "per cell",
+    "ambient": "of the counts",
+    "maturation": "late minus early sets, mean z",
+    **dict.fromkeys(("s_score", "g2m_score", "stress_score"), "mean log expression over controls"),
+}
+"""Column -> what its numbers are, where its name does not say so."""
+
+GENE_UNIT = "log1p of counts per 10,000"
+SCORE_UNIT = "UCell score, 0 to 1"
+RESIDUAL_UNIT = "SD above what maturation, stress and depth predict"
+
 VERDICT_COLOURS = {"pass": "#0B6B50", "warning": "#E69F00", "fail": "#A4161A"}
 AGREEMENT = {True: "same lineage", False: "another lineage"}
 AGREEMENT_COLOURS = {"same lineage": "#009E73", "another lineage": "#D55E00"}
@@ -74,7 +87,8 @@ def map_columns(
     Returns
     -------
     list of dict
-        ``group``, ``name`` and what :mod:`.packed` gives.
+        ``group``, ``name``, what :mod:`.packed` gives and, where they apply, ``unit`` (of a value)
+        and ``places`` (the categories are places on the map, and their names are written on it).
     """
     columns = _cell_columns(frame, bins)
     columns += _sheet_columns(run, frame, bins, at=len(columns))
@@ -83,15 +97,15 @@ def map_columns(
     columns += _zoom_columns(run, frame, bins)
     columns += _label_columns(run, frame, bins)
     columns += _score_columns(run, frame.index, bins)
-    genes = "Panel genes (log1p counts per 10,000)"
+    genes = {gene: gene for gene in expression}
     return columns + _values(
-        genes, {gene: gene for gene in expression}, expression, bins, constant=True
+        "Panel genes", genes, expression, bins, constant=True, unit=GENE_UNIT, zero=True
     )
 
 
 def _cell_columns(frame: pd.DataFrame, bins: Bins | None) -> list[dict]:
     named = [
-        _told("Cells", words.name(column), packed_category(frame[column], bins))
+        _told("Cells", words.name(column), packed_category(frame[column], bins), places=True)
         for column in ("lineage", "cell_type", "cluster")
     ]
     return named + _values("Cells", {"confidence": "confidence of the name"}, frame, bins)
@@ -149,7 +163,9 @@ def _quality_columns(frame: pd.DataFrame, bins: Bins | None) -> list[dict]:
             ratio = np.log10(frame["n_genes"]) / np.log10(frame["n_counts"])
         frame = frame.assign(complexity=ratio.where(frame["n_counts"] > 1))
     columns = _values("Quality control", QUALITY, frame, bins)
-    columns += _names("Quality control", "coarse lineage", frame.get("qc_lineage"), bins)
+    columns += _names(
+        "Quality control", "coarse lineage", frame.get("qc_lineage"), bins, places=True
+    )
     if "phase" in frame:
         phase = frame["phase"].astype(object).map(PHASE_NAMES)
         colours = {name: PHASE_COLOURS[key] for key, name in PHASE_NAMES.items()}
@@ -162,10 +178,11 @@ def _myeloid_columns(run: RunTables, frame: pd.DataFrame, bins: Bins | None) -> 
     found = myeloid_columns(run["calls"], frame.index)
     residuals = [column for column in found if column.startswith("residual_")]
     names = {one: f"{words.name(one.removeprefix('residual_'))} (residual)" for one in residuals}
-    columns = _values(group, {"maturation": "maturation", **names}, found, bins)
+    columns = _values(group, {"maturation": "maturation"}, found, bins)
+    columns += _values(group, names, found, bins, unit=RESIDUAL_UNIT)
     called = found["pathological"].astype(object).map(words.name)
     looked_at = found.index.isin(run["calls"][CELL_ID])
-    return columns + _names(group, "called pathological", called.where(looked_at), bins)
+    return columns + _names(group, "called MDSC-like", called.where(looked_at), bins)
 
 
 def _zoom_columns(run: RunTables, frame: pd.DataFrame, bins: Bins | None) -> list[dict]:
@@ -173,22 +190,23 @@ def _zoom_columns(run: RunTables, frame: pd.DataFrame, bins: Bins | None) -> lis
     for lineage, tables in run.zooms.items():
         clusters = tables["clusters"].set_index(CELL_ID)["cluster"].reindex(frame.index)
         name = f"{words.name(lineage)} by itself"
-        columns += _names("Clusters of one lineage", name, clusters, bins)
+        columns += _names("Clusters of one lineage", name, clusters, bins, places=True)
     return columns
 
 
 def _label_columns(run: RunTables, frame: pd.DataFrame, bins: Bins | None) -> list[dict]:
     group = "Published labels (no name rests on them)"
-    columns = _names(group, "label", frame.get("label"), bins)
+    columns = _names(group, "label", frame.get("label"), bins, places=True)
     if run.transferred is not None:
         found = run.transferred["cells"].set_index(CELL_ID).reindex(frame.index)
-        columns += _names(group, "transferred label", found["label"], bins)
+        columns += _names(group, "transferred label", found["label"], bins, places=True)
         agrees = found["agrees"].astype(object).map(AGREEMENT)
         name = "lineage against transferred label"
         columns += _names(group, name, agrees, bins, fixed=AGREEMENT_COLOURS)
     if run.celltypist is not None:
         found = run.celltypist["cells"].set_index(CELL_ID)["label"].reindex(frame.index)
-        columns += _names("CellTypist (no name rests on it)", "label of CellTypist", found, bins)
+        group = "CellTypist (no name rests on it)"
+        columns += _names(group, "label of CellTypist", found, bins, places=True)
     return columns
 
 
@@ -199,7 +217,7 @@ def _score_columns(run: RunTables, cells: pd.Index, bins: Bins | None) -> list[d
     columns = []
     for kind, group in (("axis", "Panel axes (score)"), ("signature", "Signatures (score)")):
         names = {column: words.set_name(column) for column in shown if kinds.get(column) == kind}
-        columns += _values(group, names, scores, bins, constant=True)
+        columns += _values(group, names, scores, bins, constant=True, unit=SCORE_UNIT)
     return columns
 
 
@@ -210,11 +228,12 @@ def _names(
     bins: Bins | None,
     *,
     fixed: Mapping[str, str] | None = None,
+    places: bool = False,
 ) -> list[dict]:
     """Offer a column of names, unless the cells do not differ in it."""
     if values is None or not _differs(values):
         return []
-    return [_told(group, name, packed_category(values, bins, fixed=fixed))]
+    return [_told(group, name, packed_category(values, bins, fixed=fixed), places=places)]
 
 
 def _values(
@@ -224,6 +243,8 @@ def _values(
     bins: Bins | None,
     *,
     constant: bool = False,
+    unit: str = "",
+    zero: bool = False,
 ) -> list[dict]:
     """Offer columns of numbers, those with one number for all cells only where `constant`."""
     offered = []
@@ -233,7 +254,8 @@ def _values(
         numbers = frame[column].to_numpy(dtype=float)
         known = numbers[np.isfinite(numbers)]
         if len(known) and (constant or len(known) < len(numbers) or known.min() < known.max()):
-            offered.append(_told(group, name, packed_value(frame[column], bins)))
+            packed = packed_value(frame[column], bins, zero=zero)
+            offered.append(_told(group, name, packed, unit=unit or UNITS.get(column, "")))
     return offered
 
 
@@ -242,5 +264,5 @@ def _differs(values: pd.Series) -> bool:
     return values.astype(object).where(values.notna(), "").nunique() > 1
 
 
-def _told(group: str, name: str, packed: Mapping) -> dict:
-    return {"group": group, "name": name, **packed}
+def _told(group: str, name: str, packed: Mapping, **more: object) -> dict:
+    return {"group": group, "name": name, **packed, **{k: v for k, v in more.items() if v}}

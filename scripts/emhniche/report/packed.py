@@ -111,7 +111,7 @@ def packed_by_sample(
     return {**_legend(found, verbatim=False, fixed=fixed), "by": by, "of_sample": codes}
 
 
-def packed_value(values: pd.Series, bins: Bins | None) -> dict:
+def packed_value(values: pd.Series, bins: Bins | None, *, zero: bool = False) -> dict:
     """Pack a column of numbers; what lies above the 99.5 % quantile is drawn like that.
 
     Parameters
@@ -120,26 +120,35 @@ def packed_value(values: pd.Series, bins: Bins | None) -> dict:
         One number a cell, some of them known; NaN where not measured.
     bins
         Squares of the map, which take the mean of their cells, or None.
+    zero
+        Whether 0 has a code of its own, as it must where it says "no count": code 0 is 0 exactly,
+        and what is above 0 has a code above. No value may be negative.
 
     Returns
     -------
     dict
-        ``kind``, ``low``, ``high`` (limits of the colours), ``missing`` (cells) and ``data``.
+        ``kind``, ``low``, ``high`` (limits of the colours), ``missing`` (cells), ``data`` and, with
+        `zero`, ``zeros`` (cells with exactly 0).
     """
     numbers = values.to_numpy(dtype=float)
     missing = int((~np.isfinite(numbers)).sum())
+    zeros = {"zeros": int((numbers == 0).sum())} if zero else {}
     numbers = numbers if bins is None else means(bins, numbers)
     known = np.isfinite(numbers)
-    low, high = float(numbers[known].min()), float(np.quantile(numbers[known], 0.995))
+    low = 0.0 if zero else float(numbers[known].min())
+    high = float(np.quantile(numbers[known], 0.995))
     high = high if high > low else float(numbers[known].max())
     share = np.clip((numbers - low) / max(high - low, 1e-12), 0, 1)
     codes = np.full(len(numbers), NOT_MEASURED, dtype=np.uint8)
     codes[known] = np.round(share[known] * (NOT_MEASURED - 1)).astype(np.uint8)
+    if zero:
+        codes[known & (numbers > 0) & (codes == 0)] = 1
     return {
         "kind": "value",
         "low": float(f"{low:.4g}"),
         "high": float(f"{high:.4g}"),
         "missing": missing,
+        **zeros,
         "data": pack(codes),
     }
 

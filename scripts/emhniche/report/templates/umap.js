@@ -6,89 +6,35 @@
   const source = document.getElementById("map-data");
   if (!source || typeof DecompressionStream === "undefined") return;
   const data = JSON.parse(source.textContent);
-  const NOT_MEASURED = 255;
-  const FAINT = "#e3e6e9";
+  const { NOT_MEASURED, binned, unpack, codes, counted } = mapData(data);
+  const FAINT = "#e3e6e9"; // not measured, not given, not singled out
+  const ZERO = "#bfc6cd"; // no count of a gene
+  const INK = "#1b1f24";
 
   const element = (id) => document.getElementById(id);
   const canvas = element("map-canvas");
-  const context = canvas.getContext("2d");
   const select = element("map-colour");
   const legend = element("map-legend");
   const hover = element("map-hover");
   const labels = element("map-labels");
-
-  const unpack = async (text, Type) => {
-    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return new Type(await new Response(stream).arrayBuffer());
-  };
-  const binned = data.side > 0;
   const span = binned ? data.side : 65535;
 
-  // A column of cells becomes one code a cell. A category of squares becomes what is in each square:
-  // from start[i] on, its categories (held) with their cells (number), the most frequent first.
-  // A column that follows from the sample is the samples' column, each code put in its place.
-  const codes = async (one) => {
-    if (one.codes) return;
-    if (one.by !== undefined) {
-      await codes(data.columns[one.by]);
-      followSample(one, data.columns[one.by]);
-      return;
-    }
-    if (!binned || one.kind === "value") {
-      one.codes = await unpack(one.data, Uint8Array);
-      return;
-    }
-    const [entries, held, number] = await Promise.all([
-      unpack(one.data.entries, Uint16Array), unpack(one.data.codes, Uint8Array), unpack(one.data.counts, Uint32Array),
-    ]);
-    const start = new Uint32Array(entries.length + 1);
-    for (let i = 0; i < entries.length; i++) start[i + 1] = start[i] + entries[i];
-    Object.assign(one, { start, held, number, codes: Uint8Array.from(entries, (_, i) => held[start[i]]) });
-  };
-
-  const followSample = (one, sample) => {
-    const own = (code) => (code === NOT_MEASURED ? code : one.of_sample[code]);
-    if (!binned) {
-      one.codes = sample.codes.map(own);
-      return;
-    }
-    const start = new Uint32Array(sample.codes.length + 1);
-    const held = [];
-    const number = [];
-    for (let i = 0; i < sample.codes.length; i++) {
-      const cells = new Map();
-      for (let k = sample.start[i]; k < sample.start[i + 1]; k++) {
-        const code = own(sample.held[k]);
-        cells.set(code, (cells.get(code) ?? 0) + sample.number[k]);
-      }
-      const last = (code) => Number(code === NOT_MEASURED);
-      for (const [code, n] of [...cells].sort((a, b) => last(a[0]) - last(b[0]) || b[1] - a[1] || a[0] - b[0])) {
-        held.push(code);
-        number.push(n);
-      }
-      start[i + 1] = held.length;
-    }
-    const most = Uint8Array.from({ length: sample.codes.length }, (_, i) => held[start[i]]);
-    Object.assign(one, { start, held: Uint8Array.from(held), number: Uint32Array.from(number), codes: most });
-  };
-
-  let x, y, sizes, largest = 1, column, isolated = new Set();
+  let x, y, sizes, largest = 1, column, wanted = 0, isolated = new Set();
   const marks = () => x.length;
   const view = { scale: 1, left: 0, top: 0 };
   const MARGIN = 14;
 
   const size = () => ({ width: canvas.clientWidth, height: canvas.clientHeight });
-  const toScreen = (i) => {
+  const share = (i) => [(x[i] + (binned ? 0.5 : 0)) / span, (y[i] + (binned ? 0.5 : 0)) / span];
+  const onScreen = ([across, up]) => {
     const { width, height } = size();
     const side = Math.min(width, height) - 2 * MARGIN;
-    const across = (width - side) / 2;
-    const down = (height - side) / 2;
     return [
-      (across + ((x[i] + (binned ? 0.5 : 0)) / span) * side) * view.scale + view.left,
-      (down + (1 - (y[i] + (binned ? 0.5 : 0)) / span) * side) * view.scale + view.top,
+      ((width - side) / 2 + across * side) * view.scale + view.left,
+      ((height - side) / 2 + (1 - up) * side) * view.scale + view.top,
     ];
   };
+  const toScreen = (i) => onScreen(share(i));
   const square = () => ((Math.min(...Object.values(size())) - 2 * MARGIN) / span) * view.scale;
 
   // What of a mark is shown: a category, or of a square the most frequent of those singled out.
@@ -108,6 +54,7 @@
   const colourOf = (code) => {
     if (code === NOT_MEASURED || code < 0) return FAINT;
     if (column.kind === "value") {
+      if (code === 0 && column.zeros !== undefined) return ZERO;
       return data.ramp[Math.round((code / (NOT_MEASURED - 1)) * (data.ramp.length - 1))];
     }
     return column.colours[code];
@@ -124,80 +71,83 @@
     return [faint, rest];
   };
 
-  const drawDots = (faint, rest) => {
+  const dots = (faint, rest) => {
     const base = Math.max(0.8, Math.min(3.2, (size().width / 900) * Math.sqrt(40000 / data.cells)));
     const radius = base * Math.min(2, Math.sqrt(view.scale));
-    for (const [cells, dot, alpha] of [[faint, radius * 0.7, 1], [rest, radius, 0.85]]) {
-      context.globalAlpha = alpha;
+    return [[faint, radius * 0.7, 1], [rest, radius, 0.85]];
+  };
+
+  const drawDots = (pen, faint, rest) => {
+    for (const [cells, dot, alpha] of dots(faint, rest)) {
+      pen.globalAlpha = alpha;
       for (const i of cells) {
         const [across, down] = toScreen(i);
-        context.fillStyle = colourOf(shown(i).code);
-        context.beginPath();
-        context.arc(across, down, dot, 0, 2 * Math.PI);
-        context.fill();
+        pen.fillStyle = colourOf(shown(i).code);
+        pen.beginPath();
+        pen.arc(across, down, dot, 0, 2 * Math.PI);
+        pen.fill();
       }
     }
   };
 
   // The more cells of a category, the fuller its colour, by their logarithm. A value has its own colour.
-  const drawSquares = (faint, rest) => {
+  const drawSquares = (pen, faint, rest, ratio) => {
     const side = square();
-    const ratio = window.devicePixelRatio || 1;
     const edge = (at) => Math.round(at * ratio) / ratio; // on whole pixels, so that no seam shows
     for (const i of [...faint, ...rest]) {
       const [across, down] = toScreen(i);
       const { code, cells } = shown(i);
-      context.fillStyle = colourOf(code);
+      pen.fillStyle = colourOf(code);
       const full = code < 0 || column.kind === "value";
-      context.globalAlpha = full ? 1 : 0.3 + (0.7 * Math.log1p(cells)) / Math.log1p(largest);
+      pen.globalAlpha = full ? 1 : 0.3 + (0.7 * Math.log1p(cells)) / Math.log1p(largest);
       const [left, top] = [edge(across - side / 2), edge(down - side / 2)];
-      context.fillRect(left, top, edge(across + side / 2) - left, edge(down + side / 2) - top);
+      pen.fillRect(left, top, edge(across + side / 2) - left, edge(down + side / 2) - top);
     }
+  };
+
+  const drawOn = (target, ratio) => {
+    const { width, height } = size();
+    target.width = Math.round(width * ratio);
+    target.height = Math.round(height * ratio);
+    const pen = target.getContext("2d");
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.fillStyle = "#fff";
+    pen.fillRect(0, 0, width, height);
+    (binned ? drawSquares : drawDots)(pen, ...drawingOrder(), ratio);
+    pen.globalAlpha = 1;
+    drawNames(pen);
+    return target;
   };
 
   const draw = () => {
-    const ratio = window.devicePixelRatio || 1;
-    const { width, height } = size();
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(height * ratio);
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.fillStyle = "#fff";
-    context.fillRect(0, 0, width, height);
-    (binned ? drawSquares : drawDots)(...drawingOrder());
-    context.globalAlpha = 1;
-    if (labels.checked && column.kind === "category") drawLabels();
-    canvas.setAttribute("aria-label", `Map of ${data.cells.toLocaleString("en-GB")} cells coloured by ${column.name}`);
+    drawOn(canvas, window.devicePixelRatio || 1);
+    canvas.setAttribute("aria-label", `Map of ${count(data.cells)} cells coloured by ${column.name}`);
   };
 
-  // The value below which half of the weight lies; places are [value, weight].
-  const median = (places) => {
-    places.sort((a, b) => a[0] - b[0]);
-    let left = places.reduce((sum, [, weight]) => sum + weight, 0) / 2;
-    return places.find(([, weight]) => (left -= weight) < 0)[0];
-  };
-
-  const drawLabels = () => {
-    const places = column.names.map(() => [[], []]);
-    for (let i = 0; i < marks(); i++) {
-      const { code, cells } = shown(i);
-      if (code === NOT_MEASURED || code < 0) continue;
-      const [across, down] = toScreen(i);
-      places[code][0].push([across, cells]);
-      places[code][1].push([down, cells]);
-    }
-    context.font = `600 12px ${getComputedStyle(document.body).fontFamily}`;
-    context.textAlign = "center";
-    context.textBaseline = "middle";
-    context.lineWidth = 3;
-    context.strokeStyle = "rgba(255, 255, 255, 0.9)";
-    context.fillStyle = "#1b1f24";
-    column.names.forEach((name, code) => {
-      if (!places[code][0].length) return;
-      const text = name.length > 28 ? `${name.slice(0, 27)}…` : name;
-      const at = [median(places[code][0]), median(places[code][1])];
-      context.strokeText(text, ...at);
-      context.fillText(text, ...at);
+  // Categories that are places have their names on the map; under all others stand the lineages.
+  const lineages = data.columns.find((one) => one.places);
+  const named = () => (column.places ? column : lineages);
+  const names = () => {
+    const one = named();
+    if (!labels.checked || !one) return [];
+    one.islands ??= mapNames.islands(one, share);
+    const pen = canvas.getContext("2d");
+    pen.font = nameFont();
+    return mapNames.placed(one.islands.filter(({ code }) => one !== column || !isolated.size || isolated.has(code)), {
+      nameOf: (code) => one.names[code], onScreen, widthOf: (text) => pen.measureText(text).width, height: 15, frame: size(),
     });
+  };
+  const nameFont = () => `600 12px ${getComputedStyle(document.body).fontFamily}`;
+  const drawNames = (pen) => {
+    const placed = names();
+    Object.assign(pen, {
+      font: nameFont(), textAlign: "center", textBaseline: "middle", lineWidth: 3, lineJoin: "round",
+      strokeStyle: "rgba(255, 255, 255, 0.9)", fillStyle: INK,
+    });
+    for (const { text, x: across, y: down } of placed) {
+      pen.strokeText(text, across, down);
+      pen.fillText(text, across, down);
+    }
   };
 
   const node = (tag, text, classes) => {
@@ -206,51 +156,97 @@
     if (classes) made.className = classes;
     return made;
   };
+  const count = (number) => number.toLocaleString("en-GB");
+  const twoDigits = (number) =>
+    number.toLocaleString("en-GB", Math.abs(number) < 100 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: 0 });
+  const short = (text) => (text.length > 80 ? `${text.slice(0, 79)}…` : text);
 
-  const writeLegend = () => {
-    legend.replaceChildren();
-    const counts = new Uint32Array(256);
-    if (column.start) column.held.forEach((code, k) => (counts[code] += column.number[k]));
-    else for (const code of column.codes) counts[code] += 1;
+  // What the legend says, on the page and in a saved picture.
+  const told = () => {
+    const counts = counted(column);
     const missing = column.missing ?? counts[NOT_MEASURED];
+    const title = column.unit ? `${column.name}, ${column.unit}` : column.name;
+    const said = { title, rows: [], notes: [] };
     if (column.kind === "value") {
-      const ramp = node("div", undefined, "ramp");
-      ramp.style.background = `linear-gradient(to right, ${data.ramp.join(", ")})`;
-      const ends = node("div", undefined, "ends");
-      ends.append(node("span", column.low.toLocaleString("en-GB")), node("span", `≥ ${column.high.toLocaleString("en-GB")}`));
-      legend.append(ramp, ends);
+      const { low, high, zeros } = column;
+      const least = zeros === undefined ? twoDigits(low) : "> 0";
+      if (high > low) said.ramp = { colours: data.ramp, low: least, high: `≥ ${twoDigits(high)}` };
+      else if (zeros === undefined) said.rows.push({ name: `${twoDigits(low)} in every cell`, colour: data.ramp[0], count: "" });
+      if (zeros) said.rows.push({ name: binned ? "0 in every cell" : "0", colour: ZERO, count: binned ? "" : `${count(zeros)} cells` });
     } else {
-      column.names.forEach((name, code) => {
-        const button = node("button");
-        button.type = "button";
-        button.setAttribute("aria-pressed", String(isolated.has(code)));
-        const dot = node("i");
-        dot.style.background = column.colours[code];
-        button.append(dot, node("span", name), node("span", counts[code].toLocaleString("en-GB")));
-        button.addEventListener("click", () => {
-          if (!isolated.delete(code)) isolated.add(code);
-          button.setAttribute("aria-pressed", String(isolated.has(code)));
-          draw();
-        });
-        legend.append(button);
-      });
+      column.names.forEach((name, code) => said.rows.push({ name, code, colour: column.colours[code], count: count(counts[code]) }));
     }
-    if (missing) {
-      const what = column.kind === "value" ? "not measured" : "not given";
-      const pale = binned ? "Pale where no cell has a value" : "Pale dots";
-      legend.append(node("p", `${pale}: ${what} (${missing.toLocaleString("en-GB")} cells)`, "quiet"));
-    }
+    const value = column.kind === "value";
+    if (missing) said.rows.push({ name: value ? "not measured" : "not given", colour: FAINT, count: count(missing) + (value ? " cells" : "") });
     if (binned) {
-      const how = column.kind === "value" ? "its colour is their mean" : "the fuller its colour, the more";
-      legend.append(node("p", `A square holds 1 to ${largest.toLocaleString("en-GB")} cells; ${how}.`, "quiet"));
+      const how = value ? "its colour is their mean" : "the fuller its colour, the more";
+      said.notes.push(`A square holds 1 to ${count(largest)} cells; ${how}.`);
     }
+    return said;
   };
 
+  const legendRow = ({ name, code, colour, count: cells }) => {
+    const row = node(code === undefined ? "p" : "button", undefined, "row");
+    const dot = node("i");
+    dot.style.background = colour;
+    const text = node("span", name);
+    text.title = name;
+    row.append(dot, text, node("span", cells));
+    if (code === undefined) return row;
+    row.type = "button";
+    row.setAttribute("aria-pressed", String(isolated.has(code)));
+    row.addEventListener("click", () => {
+      if (!isolated.delete(code)) isolated.add(code);
+      row.setAttribute("aria-pressed", String(isolated.has(code)));
+      draw();
+    });
+    return row;
+  };
+
+  const writeLegend = () => {
+    const { title, rows, ramp, notes } = told();
+    const heading = node("p", undefined, "title");
+    heading.append(node("b", title), node("span", ramp ? "" : "cells"));
+    legend.replaceChildren(heading);
+    if (ramp) {
+      const band = node("div", undefined, "ramp");
+      band.style.background = `linear-gradient(to right, ${ramp.colours.join(", ")})`;
+      const ends = node("div", undefined, "ends");
+      ends.append(node("span", ramp.low), node("span", ramp.high));
+      legend.append(band, ends);
+    }
+    legend.append(...rows.map(legendRow), ...notes.map((note) => node("p", note, "quiet")));
+    legend.scrollTop = 0;
+    element("map-names").textContent = column.places ? "names" : "lineage names";
+    tellMore();
+  };
+  const tellMore = () => (element("map-more").hidden = legend.scrollHeight <= legend.clientHeight + 1);
+
+  const save = async (kind) => {
+    const said = told();
+    const chosen = said.rows.filter((row) => isolated.has(row.code));
+    const simulated = document.querySelector(".banner") ? " · simulated data" : "";
+    const scene = {
+      ...said, ...size(), names: names(), title: `Coloured by ${said.title}`,
+      rows: chosen.length ? [...chosen, { name: "all others", colour: FAINT, count: "" }] : said.rows,
+      heading: column.kind === "category" ? { name: column.name, count: "cells" } : null,
+      subtitle: `UMAP of ${count(data.cells)} cells${simulated} · ${document.title}`,
+      drawn: (ratio) => drawOn(document.createElement("canvas"), ratio),
+      layers: () => dots(...drawingOrder()).map(([cells, radius, alpha]) => ({
+        radius, alpha, sorted: column.kind === "value",
+        cells: cells.map((i) => [...toScreen(i), colourOf(shown(i).code)]).filter(([a, d]) => inFrame(a, d)),
+      })),
+    };
+    const blob = await mapPicture[kind](scene);
+    mapPicture.save(blob, `umap_${column.name.slice(0, 60)}.${kind}`);
+  };
+  const inFrame = (across, down) => across > -4 && down > -4 && across < size().width + 4 && down < size().height + 4;
+
   const show = async (index) => {
-    const wanted = data.columns[index];
-    await codes(wanted);
-    if (Number(select.value) !== index) return; // another was chosen meanwhile
-    column = wanted;
+    wanted = index;
+    await codes(data.columns[index]);
+    if (wanted !== index) return; // another was chosen meanwhile
+    column = data.columns[index];
     isolated = new Set();
     writeLegend();
     draw();
@@ -296,6 +292,7 @@
     const code = one.codes[i];
     if (code === NOT_MEASURED) return one.kind === "value" ? "not measured" : "not given";
     if (one.kind === "category") return one.names[code];
+    if (code === 0 && one.zeros !== undefined) return "0";
     return (one.low + (code / (NOT_MEASURED - 1)) * (one.high - one.low)).toPrecision(3);
   };
 
@@ -303,10 +300,10 @@
     const i = nearest(event.offsetX, event.offsetY);
     hover.hidden = i < 0;
     if (i < 0) return;
-    const told = new Set([...data.columns.filter((one) => one.told), column]);
-    const lines = [...told].map((one) => `${one.name}${binned && one.kind === "value" ? " (mean)" : ""}: ${valueAt(one, i)}`);
-    if (binned) lines.unshift(`${sizes[i].toLocaleString("en-GB")} ${sizes[i] === 1 ? "cell" : "cells"}`);
-    hover.replaceChildren(...lines.map((line) => node("div", line)));
+    const columns = new Set([...data.columns.filter((one) => one.told), column]);
+    const lines = [...columns].map((one) => `${one.name}${binned && one.kind === "value" ? " (mean)" : ""}: ${valueAt(one, i)}`);
+    if (binned) lines.unshift(`${count(sizes[i])} ${sizes[i] === 1 ? "cell" : "cells"}`);
+    hover.replaceChildren(...lines.map((line) => node("div", short(line))));
     const { width } = size();
     const right = event.offsetX > width / 2;
     hover.style.left = right ? "auto" : `${event.offsetX + 12}px`;
@@ -352,15 +349,14 @@
     element("map-in").addEventListener("click", () => zoom(1.5));
     element("map-out").addEventListener("click", () => zoom(1 / 1.5));
     element("map-reset").addEventListener("click", reset);
-    element("map-save").addEventListener("click", () => {
-      const link = document.createElement("a");
-      link.href = canvas.toDataURL("image/png");
-      link.download = "umap.png";
-      link.click();
-    });
+    for (const kind of ["png", "svg"]) element(`map-${kind}`).addEventListener("click", () => save(kind));
+    element("map-svg").hidden = binned; // squares beyond some hundred thousand cells are a picture
     labels.addEventListener("change", draw);
-    select.addEventListener("change", () => show(Number(select.value)));
-    new ResizeObserver(() => column && draw()).observe(canvas.parentElement);
+    new ResizeObserver(() => {
+      if (!column) return;
+      draw();
+      tellMore();
+    }).observe(canvas.parentElement);
   };
 
   const start = async () => {
@@ -370,18 +366,7 @@
       sizes = await unpack(data.sizes, Uint32Array);
       largest = sizes.reduce((a, b) => Math.max(a, b), 1);
     }
-    const groups = new Map();
-    data.columns.forEach((one, index) => {
-      if (!groups.has(one.group)) {
-        const group = node("optgroup");
-        group.label = one.group;
-        groups.set(one.group, group);
-        select.append(group);
-      }
-      const option = node("option", one.name);
-      option.value = index;
-      groups.get(one.group).append(option);
-    });
+    mapSearch(data.columns, { select, search: element("map-search"), said: element("map-found"), now: () => wanted, show });
     for (const one of data.columns) {
       one.told = one.kind === "category" && ["cell type", "cluster", "sample"].includes(one.name);
       if (one.told) await codes(one);
