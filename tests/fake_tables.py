@@ -88,6 +88,13 @@ def write_labels(
         }
     )
     write_table(markers if testable else markers.iloc[:0], root / "annotate/markers.tsv")
+    pairs = [(gene, number) for gene in markers["gene"][:2] for number in range(len(types))]
+    levels = pd.DataFrame(pairs, columns=["gene", "cluster"])
+    levels = levels.assign(marker_of=0, n_cells=clusters["n_cells"][levels["cluster"]].to_numpy())
+    levels = levels.assign(
+        pct_cells=[90.0, 5.0, 0.0, 1.0, 2.0] * 2, mean_level=[2.0, *[0.1] * 4] * 2
+    )
+    write_table(levels if testable else levels.iloc[:0], root / "annotate/marker_levels.tsv")
 
 
 def write_scores(root: Path, cells: pd.DataFrame, rng: np.random.Generator) -> None:

@@ -9,9 +9,11 @@ import pandas as pd
 
 from emhniche.cluster_limits import FOUND, OFTEN
 from emhniche.io import CELL_ID
+from emhniche.marker_levels import N_SHOWN
 from emhniche.report import (
     celltypist_section,
     cluster_figures,
+    marker_figure,
     myeloid_figures,
     niche_figures,
     run_figures,
@@ -55,6 +57,7 @@ def draw(run: RunTables, cells: pd.DataFrame) -> dict[str, Picture]:
         *_integration(run),
         _umap(run, cells),
         _resolutions(run),
+        _markers(run),
         *zoom_section.pictures(run),
         *transferred_section.pictures(run),
         *celltypist_section.pictures(run),
@@ -242,6 +245,21 @@ def _resolutions(run: RunTables) -> Picture:
         "of a dot rises with the cells of the cluster.",
         tables=_sources("resolutions", "found_again", "cluster_tree"),
         nothing="One resolution was tried only.",
+    )
+
+
+def _markers(run: RunTables) -> Picture:
+    """Draw the first markers of each cluster in every cluster."""
+    return picture(
+        "markers",
+        marker_figure.markers(run["marker_levels"], run["cluster_types"]),
+        caption=f"The first {N_SHOWN} markers of each cluster, in every cluster. Rows are clusters "
+        "by lineage (colour at the left), with their cells in brackets. The area of a dot is the "
+        f"share of the cells with the gene (none below {marker_figure.MIN_SHOWN:g} %), its colour "
+        "the mean level over the cluster's cells. Ambient genes are left out; a gene that marks "
+        "several clusters stands with the first.",
+        tables=_sources("marker_levels"),
+        nothing="No cluster has a marker of its own.",
     )
 
 

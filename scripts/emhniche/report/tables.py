@@ -68,6 +68,10 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "ambient",
         ),
     ),
+    "marker_levels": (
+        "annotate/marker_levels.tsv",
+        ("cluster", "gene", "marker_of", "n_cells", "pct_cells", "mean_level"),
+    ),
     "scores": ("score/scores.parquet", (CELL_ID,)),
     "null": ("score/null.tsv", ("set", "kind", "dataset", "n_genes", "n_measured", "status")),
     "design": (
@@ -77,16 +81,7 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "contrasts": (
         "niche/contrasts.tsv",
         (
-            *CONTRAST,
-            "level",
-            "tier",
-            "axis",
-            "role",
-            "gene",
-            "p",
-            "q",
-            "status",
-            "ambient",
+            *(*CONTRAST, "level", "tier", "axis", "role", "gene", "p", "q", "status", "ambient"),
             "reason",
         ),
     ),
