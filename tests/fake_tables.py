@@ -247,6 +247,7 @@ def _pair_contrasts() -> pd.DataFrame:
             "p": [0.01, np.nan],
             "q": [0.02, np.nan],
             "status": ["tested", "not_testable"],
+            "ambient": False,
             "reason": ["", "3 counts"],
         }
     )

@@ -24,6 +24,8 @@ FIGURES = {
     **({"transferred": "transferred"} if run.config["annotate"]["label_samples"] else {}),
     **({"celltypist": "celltypist"} if celltypist else {}),
     "composition": "composition",
+    "talk": "talk",
+    "talk-changes": "talk_changes",
     "responses": "responses_figure",
     "emh-index": "emh_index_figure",
     "myeloid": "myeloid",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from emhniche.axes import Q_LEVEL
 from emhniche.cluster_limits import FOUND, OFTEN
 from emhniche.io import CELL_ID
 from emhniche.marker_levels import N_SHOWN
@@ -19,6 +20,7 @@ from emhniche.report import (
     run_figures,
     signals_figures,
     supply_figures,
+    talk_figure,
     transferred_section,
     words,
     zoom_section,
@@ -68,6 +70,7 @@ def draw(run: RunTables, cells: pd.DataFrame) -> dict[str, Picture]:
             "or enriched: there the gate set the frequencies.",
             tables=_sources("annotation"),
         ),
+        *_talk(run),
         *_signals(run),
         *_myeloid(run),
     ]
@@ -127,6 +130,36 @@ def _forest(contrasts: pd.DataFrame, contrast: Mapping, title: str) -> Picture:
         tables=_sources("contrasts", "design"),
         nothing=f"{title}: no difference has a size, nothing could be tested.",
     )
+
+
+def _talk(run: RunTables) -> list[Picture]:
+    core = run["production"].query("tier == 'core'")[["axis", "gene"]].drop_duplicates()
+    compared = run["ligand_receptor_contrasts"]
+    fields = (
+        "Rows: a ligand, its receptor and the lineage that makes the ligand; columns: the lineage "
+        "that holds the receptor. Crossed: ambient RNA explains the counts of a side. Hatched: not "
+        "testable, which is not zero."
+    )
+    return [
+        picture(
+            "talk",
+            talk_figure.talk(run["ligand_receptor"], core),
+            caption="Producers and receivers of the core axes in each niche: the mean score of the "
+            "donors (libraries, where donors are unknown) that have one; a field is small where "
+            f"that is fewer than half of the niche's. {fields}",
+            tables=_sources("ligand_receptor"),
+            nothing="No pair of a core axis could be scored.",
+        ),
+        picture(
+            "talk-changes",
+            talk_figure.changes(compared, core, contrast_titles(run)),
+            caption="Where producers and receivers of the core axes differ: green is a higher "
+            f"score in the first arm, purple a lower one. Triangles: tested, q ≤ {Q_LEVEL:g} and "
+            f"an interval on one side of 0. {fields}",
+            tables=_sources("ligand_receptor_contrasts"),
+            nothing="No score of a core axis could be compared between the arms of a contrast.",
+        ),
+    ]
 
 
 def _signals(run: RunTables) -> list[Picture]:

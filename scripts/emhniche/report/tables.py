@@ -143,8 +143,8 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "ligand_receptor_contrasts": (
         "niche/ligand_receptor_contrasts.tsv",
         (
-            *("contrast", "ligand", "receptor", "sign", "sender", "receiver", "effect", "ci_low"),
-            *("ci_high", "p", "q", "status"),
+            *("contrast", "ligand", "receptor", "axis", "sign", "sender", "receiver", "effect"),
+            *("ci_low", "ci_high", "p", "q", "status", "ambient"),
         ),
     ),
     "calls": (
