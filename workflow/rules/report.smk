@@ -37,6 +37,17 @@ FIGURES = {
 }
 """Figure of the report -> its caption in ``workflow/report``."""
 
+FIGURE_TABLES = [
+    "losses",
+    "losses_by_lineage",
+    "composition_by_sample",
+    "myeloid_cells",
+    "myeloid_overlap",
+    *(["transferred_by_lineage"] if run.config["annotate"]["label_samples"] else []),
+    *(["celltypist_by_lineage"] if celltypist else []),
+]
+"""Tables that the report's figures are drawn from and no other stage writes."""
+
 
 rule qc_page:
     """Write one sample's page, and the same numbers for MultiQC."""
@@ -234,18 +245,15 @@ rule report:
             for figure, caption in FIGURES.items()
         ],
         pdfs=[f"<results>/report/figures/{figure}.pdf" for figure in FIGURES],
-        losses=report(
-            "<results>/report/losses.tsv",
-            caption="../report/losses.rst",
-            category="Tables",
-            labels={"table": "report/losses.tsv"},
-        ),
-        losses_by_lineage=report(
-            "<results>/report/losses_by_lineage.tsv",
-            caption="../report/losses_by_lineage.rst",
-            category="Tables",
-            labels={"table": "report/losses_by_lineage.tsv"},
-        ),
+        tables=[
+            report(
+                f"<results>/report/{table}.tsv",
+                caption=f"../report/{table}.rst",
+                category="Tables",
+                labels={"table": f"report/{table}.tsv"},
+            )
+            for table in FIGURE_TABLES
+        ],
         multiqc="<results>/report/lineages_mqc.json",
     log:
         "<logs>/report/index.log",

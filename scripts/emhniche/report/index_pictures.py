@@ -33,7 +33,9 @@ MAX_LEGEND = 16
 """Categories that a static picture of the map can name; beyond it the interactive one must do."""
 
 
-def draw(run: RunTables, cells: pd.DataFrame) -> dict[str, Picture]:
+def draw(
+    run: RunTables, cells: pd.DataFrame, own: Mapping[str, pd.DataFrame]
+) -> dict[str, Picture]:
     """Draw every figure of the index page.
 
     Parameters
@@ -42,6 +44,8 @@ def draw(run: RunTables, cells: pd.DataFrame) -> dict[str, Picture]:
         Tables of the run.
     cells
         One row a cell, as :func:`emhniche.report.interactive.cell_frame` returns it.
+    own
+        As :func:`emhniche.report.figure_tables.figure_tables` makes them of both.
 
     Returns
     -------
@@ -65,14 +69,14 @@ def draw(run: RunTables, cells: pd.DataFrame) -> dict[str, Picture]:
         *celltypist_section.pictures(run),
         picture(
             "composition",
-            run_figures.composition(cells, run.samples),
+            run_figures.composition(own["composition_by_sample"]),
             caption="Lineages of each sample's kept cells. A star marks samples that were sorted "
             "or enriched: there the gate set the frequencies.",
-            tables=_sources("annotation"),
+            tables=["composition_by_sample.tsv"],
         ),
         *_talk(run),
         *_signals(run),
-        *_myeloid(run),
+        *_myeloid(run, own["myeloid_overlap"]),
     ]
     for niche in words.order(run.samples["niche"], ["marrow", "extramedullary"]):
         drawn.append(_panel(production, niche))
@@ -199,7 +203,7 @@ def _supply(supply: pd.DataFrame, contrast: Mapping, title: str) -> Picture:
     )
 
 
-def _myeloid(run: RunTables) -> list[Picture]:
+def _myeloid(run: RunTables, overlap: pd.DataFrame) -> list[Picture]:
     gates = shown_gates(run["gates"], run.config["myeloid"]["signatures"])
     left = len(gates) - MAX_PLACES
     more = f" {words.plural(left, 'further place')} in gates.tsv." if left > 0 else ""
@@ -220,7 +224,7 @@ def _myeloid(run: RunTables) -> list[Picture]:
             myeloid_figures.residuals(run),
             caption="How far each cell's signature score lies above what maturation, stress and "
             f"depth explain, by arm. {which}{marked}{more}",
-            tables=_sources("calls", "gates"),
+            tables=["myeloid_cells.tsv", *_sources("calls", "gates")],
             nothing="No myeloid cell could be scored against its maturation.",
         ),
         picture(
@@ -233,11 +237,11 @@ def _myeloid(run: RunTables) -> list[Picture]:
         ),
         picture(
             "myeloid-overlap",
-            myeloid_figures.shared(run),
+            myeloid_figures.shared(run, overlap),
             caption="Stress and inflammation in called and other case cells of each donor: share "
             "above the reference cells' 95th percentile of the immediate-early and the interferon "
             "score. Where called cells lie to the right, part of what was called may be either.",
-            tables=_sources("calls", "scores"),
+            tables=["myeloid_overlap.tsv", *_sources("calls", "scores")],
             nothing="No cell was called, so none is compared in stress and interferon genes.",
         ),
     ]
