@@ -60,6 +60,7 @@ def write_labels(
             "lineage": list(CELL_TYPES.values()),
             "cell_type": types,
             "confidence": [1.0, 0.91, 0.8, 0.52, 0.3],
+            "cell_type_confidence": [1.0, 0.6, 0.8, 0.52, np.nan],
             "found_again": [1.0, 1.0, 0.9, 0.9, 0.4],
             "runner_up": ["B", "T", "", "HSPC", "erythroid"],
             "margin": [0.5, 0.4, 0.3, 0.2, 0.05],

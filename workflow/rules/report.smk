@@ -68,7 +68,7 @@ rule qc_page:
         ],
         tables=[
             f"<results>/samples/{{sample}}/qc_{name}.tsv"
-            for name in ("barcodes", "thresholds", "lineages", "metrics")
+            for name in ("barcodes", "thresholds", "lineages", "metrics", "ambient")
         ],
     log:
         "<logs>/report/{sample}.log",

@@ -57,7 +57,7 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "annotate/clusters.tsv",
         (
             *("cluster", "dataset", "n_cells", "lineage", "cell_type", "confidence"),
-            *("found_again", "runner_up", "margin", "agreement"),
+            *("cell_type_confidence", "found_again", "runner_up", "margin", "agreement"),
         ),
     ),
     "markers": (
