@@ -6,6 +6,7 @@ with job_log(snakemake.log[0]):
     from emhniche import io
     from emhniche.ambient_genes import flag_markers
     from emhniche.annotate import annotate_clusters
+    from emhniche.marker_levels import marker_levels
     from emhniche.resources import load_ambient, load_lineages, load_panel, without_panel
 
     species = snakemake.params.species
@@ -29,3 +30,4 @@ with job_log(snakemake.log[0]):
     io.write_table(annotation, snakemake.output.annotation)
     io.write_table(named, snakemake.output.clusters)
     io.write_table(markers, snakemake.output.markers)
+    io.write_table(marker_levels(cells, clusters, markers), snakemake.output.levels)

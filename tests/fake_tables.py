@@ -60,6 +60,7 @@ def write_labels(
             "lineage": list(CELL_TYPES.values()),
             "cell_type": types,
             "confidence": [1.0, 0.91, 0.8, 0.52, 0.3],
+            "cell_type_confidence": [1.0, 0.6, 0.8, 0.52, np.nan],
             "found_again": [1.0, 1.0, 0.9, 0.9, 0.4],
             "runner_up": ["B", "T", "", "HSPC", "erythroid"],
             "margin": [0.5, 0.4, 0.3, 0.2, 0.05],
@@ -88,6 +89,13 @@ def write_labels(
         }
     )
     write_table(markers if testable else markers.iloc[:0], root / "annotate/markers.tsv")
+    pairs = [(gene, number) for gene in markers["gene"][:2] for number in range(len(types))]
+    levels = pd.DataFrame(pairs, columns=["gene", "cluster"])
+    levels = levels.assign(marker_of=0, n_cells=clusters["n_cells"][levels["cluster"]].to_numpy())
+    levels = levels.assign(
+        pct_cells=[90.0, 5.0, 0.0, 1.0, 2.0] * 2, mean_level=[2.0, *[0.1] * 4] * 2
+    )
+    write_table(levels if testable else levels.iloc[:0], root / "annotate/marker_levels.tsv")
 
 
 def write_scores(root: Path, cells: pd.DataFrame, rng: np.random.Generator) -> None:
@@ -240,6 +248,7 @@ def _pair_contrasts() -> pd.DataFrame:
             "p": [0.01, np.nan],
             "q": [0.02, np.nan],
             "status": ["tested", "not_testable"],
+            "ambient": False,
             "reason": ["", "3 counts"],
         }
     )

@@ -5,6 +5,7 @@ from scipy import sparse
 
 from emhniche.annotate import annotate_clusters
 from emhniche.lineage import UNRESOLVED
+from emhniche.marker_levels import marker_levels
 from planted import library, lineage_table
 
 SETTINGS = {"min_score": 0.1, "min_confidence": 0.5, "n_resamples": 50, "seed": 0}
@@ -169,3 +170,30 @@ def test_b_cells_that_recirculate_have_one_name_in_spleen_and_marrow(planted, se
     own.varm["measured"] = pd.DataFrame({"d": True}, index=names)
     annotation, _, _ = annotate_clusters(own, codes, lineage_table(), **SETTINGS)
     assert set(annotation["cell_type"][inside]) == {set_name}
+
+
+def test_levels_of_first_markers_are_those_of_the_cells_and_leave_out_ambient_genes(planted):
+    cells, codes, (_, _, markers) = planted
+    soup = markers["gene"].iloc[0]
+    flagged = markers.assign(ambient=markers["gene"] == soup)
+    levels = marker_levels(cells, codes, flagged)
+    own = flagged[~flagged["ambient"]].groupby("cluster").head(3)
+    assert set(levels["gene"]) == set(own["gene"]) and soup not in set(levels["gene"])
+    assert len(levels) == levels["gene"].nunique() * codes.nunique()
+    counts = cells.X.toarray().astype(float)
+    expected = np.log(1 + 1e4 * counts / counts.sum(axis=1, keepdims=True))
+    for row in levels.iloc[:: len(levels) // 20].itertuples():
+        inside = (codes == row.cluster).to_numpy()
+        values = expected[inside, cells.var_names.get_loc(row.gene)]
+        assert row.n_cells == inside.sum()
+        assert row.mean_level == pytest.approx(values.mean(), rel=1e-5)
+        assert row.pct_cells == pytest.approx(100 * (values > 0).mean())
+    # what marks a planted lineage is higher there than in any other cluster
+    highest = levels.loc[levels.groupby("gene")["mean_level"].idxmax()]
+    assert (highest["cluster"] == highest["marker_of"]).mean() > 0.9
+
+
+def test_without_a_marker_there_are_no_levels(planted):
+    cells, codes, (_, _, markers) = planted
+    levels = marker_levels(cells, codes, markers.assign(ambient=True))
+    assert levels.empty and "mean_level" in levels

@@ -46,13 +46,15 @@ def test_every_figure_is_there_as_svg_and_as_pdf_and_both_are_linked(report: Pat
 
 def test_every_figure_links_a_table(report: Path):
     page = (report / "index.html").read_text(encoding="utf-8")
-    figures = re.findall(r'<figure id="figure-([^"]+)".*?</figure>', page, flags=re.DOTALL)
-    for name, text in zip(
-        figures, re.findall(r"<figcaption>.*?</figcaption>", page, flags=re.DOTALL), strict=True
-    ):
+    figures = re.findall(
+        r'<figure id="figure-([^"]+)".*?(<figcaption>.*?</figcaption>)', page, flags=re.DOTALL
+    )
+    assert len(figures) == page.count("<figcaption>") >= 10
+    for name, text in figures:
         tables = re.findall(r'href="([^"]+\.(?:tsv|parquet))"', text)
-        assert tables, name
         assert all((report / table).resolve().is_file() for table in tables), name
+        # the map is of single cells: a point a cell, whose table is a parquet file
+        assert name == "umap" or any(table.endswith(".tsv") for table in tables), name
 
 
 def test_pdfs_hold_vectors_and_their_fonts_and_no_date(report: Path):
@@ -97,3 +99,23 @@ def test_losses_are_told_as_a_table(report: Path):
         own = table[table["sample"] == sample].set_index("fate")["barcodes"].to_dict()
         assert own == {"kept": qc["n_kept"], **qc["removed"]}
         assert sum(own.values()) == qc["n_in"]
+
+
+def test_composition_is_told_as_a_table(report: Path):
+    table = read_table(report / "composition_by_sample.tsv")
+    cells = read_table(report.parent / "annotate/annotation.parquet")
+    sample = cells["cell_id"].str.rsplit(":", n=1).str[0]
+    counts = cells.groupby([sample, "lineage"]).size()
+    assert table["n_cells"].sum() == len(cells)
+    for row in table[table["n_cells"] > 0].itertuples():
+        assert row.n_cells == counts[row.sample, row.lineage]
+        assert row.share == pytest.approx(row.n_cells / counts[row.sample].sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["transferred", "celltypist"])
+def test_labels_by_lineage_are_told_as_a_table(report: Path, kind: str):
+    table = read_table(report / f"{kind}_by_lineage.tsv")
+    cells = read_table(report.parent / f"annotate/{kind}.parquet")
+    assert (
+        table.groupby("label")["n_cells"].sum().to_dict() == cells["label"].value_counts().to_dict()
+    )

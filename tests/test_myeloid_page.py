@@ -204,3 +204,22 @@ def test_clusters_that_cases_hold_more_of_are_listed_with_the_claim_first(roots)
     assert "1 could be compared, cases hold more of 1" in text
     assert "1 carry a signature as well and are claimed" in text
     assert "Case donors hold more of no cluster" in section(roots["refused"])
+
+
+def test_counts_of_the_figures_are_told_as_tables(roots, called: RunTables):
+    table = pd.read_csv(
+        roots["called"] / "report/myeloid_cells.tsv", sep="\t", keep_default_na=False
+    )
+    gate = called["gates"][called["gates"]["code"] == "called"].iloc[0]
+    keys = ["lineage", "tissue", "dataset", "signature"]
+    mine = table[(table[keys] == [gate[key] for key in keys]).all(axis=1)]
+    cells = myeloid_gates.gate_cells(called, gate)
+    cells = cells[cells["residual"].notna() & cells["maturation"].notna()]
+    assert mine.groupby("arm")["cells"].sum().to_dict() == cells["arm"].value_counts().to_dict()
+    fates = mine.groupby("fate")["cells"].sum()
+    assert fates["called MDSC-like"] == cells["called"].sum() > 0
+    told = pd.read_csv(roots["called"] / "report/myeloid_overlap.tsv", sep="\t")
+    own = myeloid_gates.overlap(called, gate)
+    assert told["n_called"].sum() == own["n_called"].sum() > 0
+    refused = (roots["refused"] / "report/myeloid_overlap.tsv").read_text()
+    assert refused.count("\n") == 1, "nothing was called, so nothing overlaps"

@@ -480,6 +480,7 @@ def test_every_caption_named_in_the_rules_exists():
     named = re.findall(r"report/(\w+)\.rst", rules)
     block = rules[rules.index("FIGURES") : rules.index("rule qc_page")]
     named += re.findall(r': "(\w+)"', block)
-    assert "panel" in named
+    named += re.findall(r'"(\w+)"\]? ?[,i]', block[block.index("FIGURE_TABLES =") :])
+    assert {"panel", "myeloid_cells", "celltypist_by_lineage"} <= set(named)
     for name in named:
         assert (ROOT / "workflow/report" / f"{name}.rst").is_file(), name

@@ -10,7 +10,12 @@ import pytest
 from emhniche.io import read_json, read_table
 from emhniche.report import sample_states
 from emhniche.report.sample_figures import by_size
-from emhniche.report.sample_tables import QUANTILES, sample_tables, write_sample_tables
+from emhniche.report.sample_tables import (
+    QUANTILES,
+    ambient_table,
+    sample_tables,
+    write_sample_tables,
+)
 from fake_run import make_run
 
 
@@ -107,3 +112,17 @@ def test_every_sample_of_the_rule_has_these_tables(given):
     named = re.search(r"qc_\{name\}\.tsv\"\s+for name in (\([^)]*\))", body)[1]
     written = {Path(name).stem.removeprefix("qc_") for name in sample_tables(*given)}
     assert set(re.findall(r'"(\w+)"', named)) == written
+
+
+def test_ambient_genes_are_numbers_in_a_file_and_on_the_page(root: Path, given):
+    qc, _ = given
+    told = read_table(root / "samples/s3/qc_ambient.tsv")
+    assert told["gene"].tolist() == [row["gene"] for row in qc["ambient_genes"]]
+    table = ambient_table(told)
+    assert table.sources == ("qc_ambient.tsv",) and table.caption
+    row = {column.heading: cell for column, cell in zip(table.columns, table.rows[0], strict=True)}
+    assert row["Barcodes with it"] == ("number", "21", 21)
+    assert row["Share"] == ("number", "84 %", 21 / 25)
+    assert not ambient_table(
+        sample_tables(qc | {"ambient_genes": []}, given[1])["qc_ambient.tsv"]
+    ).rows

@@ -53,6 +53,7 @@ PATHS = [
     "cluster/zoom/myeloid/markers.tsv",
     "annotate/annotation.parquet",
     "annotate/markers.tsv",
+    "annotate/marker_levels.tsv",
     "annotate/transferred.parquet",
     "annotate/transferred.tsv",
     "score/scores.parquet",

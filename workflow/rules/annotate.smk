@@ -1,9 +1,10 @@
 """Names of the clusters.
 
 In: ``cells.h5ad``, clusters, the lineage markers and the ambient genes. Out: ``annotation.parquet``
-(each cell), ``clusters.tsv`` (each cluster, with its confidence and runner-up) and ``markers.tsv``;
-where samples lend their published labels, ``transferred.parquet`` and ``transferred.tsv``; with
-``annotate.celltypist``, ``celltypist.parquet`` and ``celltypist.tsv``.
+(each cell), ``clusters.tsv`` (each cluster, with its confidence and runner-up), ``markers.tsv`` and
+``marker_levels.tsv`` (its first markers in every cluster); where samples lend their published labels,
+``transferred.parquet`` and ``transferred.tsv``; with ``annotate.celltypist``, ``celltypist.parquet``
+and ``celltypist.tsv``.
 """
 
 
@@ -20,6 +21,7 @@ rule annotate:
         annotation="<results>/annotate/annotation.parquet",
         clusters="<results>/annotate/clusters.tsv",
         markers="<results>/annotate/markers.tsv",
+        levels="<results>/annotate/marker_levels.tsv",
     log:
         "<logs>/annotate/annotate.log",
     benchmark:

@@ -19,10 +19,13 @@ FIGURES = {
     "metrics": "metrics",
     "umap": "umap",
     "resolutions": "resolutions",
+    "markers": "markers",
     **{f"zoom-{lineage}": "zoom" for lineage in run.config["cluster"]["zoom"]},
     **({"transferred": "transferred"} if run.config["annotate"]["label_samples"] else {}),
     **({"celltypist": "celltypist"} if celltypist else {}),
     "composition": "composition",
+    "talk": "talk",
+    "talk-changes": "talk_changes",
     "responses": "responses_figure",
     "emh-index": "emh_index_figure",
     "myeloid": "myeloid",
@@ -33,6 +36,17 @@ FIGURES = {
     **{f"supply-{one['name']}": "supply_figure" for one in run.config["niche"]["contrasts"]},
 }
 """Figure of the report -> its caption in ``workflow/report``."""
+
+FIGURE_TABLES = [
+    "losses",
+    "losses_by_lineage",
+    "composition_by_sample",
+    "myeloid_cells",
+    "myeloid_overlap",
+    *(["transferred_by_lineage"] if run.config["annotate"]["label_samples"] else []),
+    *(["celltypist_by_lineage"] if celltypist else []),
+]
+"""Tables that the report's figures are drawn from and no other stage writes."""
 
 
 rule qc_page:
@@ -54,7 +68,7 @@ rule qc_page:
         ],
         tables=[
             f"<results>/samples/{{sample}}/qc_{name}.tsv"
-            for name in ("barcodes", "thresholds", "lineages", "metrics")
+            for name in ("barcodes", "thresholds", "lineages", "metrics", "ambient")
         ],
     log:
         "<logs>/report/{sample}.log",
@@ -191,6 +205,7 @@ rule report:
         ),
         cluster_types="<results>/annotate/clusters.tsv",
         markers="<results>/annotate/markers.tsv",
+        marker_levels="<results>/annotate/marker_levels.tsv",
         scores="<results>/score/scores.parquet",
         null="<results>/score/null.tsv",
         design="<results>/niche/design.tsv",
@@ -230,18 +245,15 @@ rule report:
             for figure, caption in FIGURES.items()
         ],
         pdfs=[f"<results>/report/figures/{figure}.pdf" for figure in FIGURES],
-        losses=report(
-            "<results>/report/losses.tsv",
-            caption="../report/losses.rst",
-            category="Tables",
-            labels={"table": "report/losses.tsv"},
-        ),
-        losses_by_lineage=report(
-            "<results>/report/losses_by_lineage.tsv",
-            caption="../report/losses_by_lineage.rst",
-            category="Tables",
-            labels={"table": "report/losses_by_lineage.tsv"},
-        ),
+        tables=[
+            report(
+                f"<results>/report/{table}.tsv",
+                caption=f"../report/{table}.rst",
+                category="Tables",
+                labels={"table": f"report/{table}.tsv"},
+            )
+            for table in FIGURE_TABLES
+        ],
         multiqc="<results>/report/lineages_mqc.json",
     log:
         "<logs>/report/index.log",

@@ -36,7 +36,11 @@ def pictures(run: RunTables) -> list[Picture]:
             "names: share of the label's cells, in brackets the cells. Framed: the lineage of most "
             "of them. White is no cell. "
             f"{words.capital(UNKNOWN)}: no class has a probability of {MIN_PROBABILITY:g}.",
-            tables=[f"../{CELLTYPIST['cells'][0]}", f"../{TABLES['annotation'][0]}"],
+            tables=[
+                "celltypist_by_lineage.tsv",
+                f"../{CELLTYPIST['cells'][0]}",
+                f"../{TABLES['annotation'][0]}",
+            ],
             nothing="The model gave no label.",
         )
     ]

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from emhniche.io import read_json, write_table, write_text
+from emhniche.io import read_json, write_text
 from emhniche.report import (
     axes_table,
     celltypist_section,
     index_tables,
     integration_section,
     niche_tables,
-    run_figures,
     signals_figures,
     supply_figures,
     transferred_section,
@@ -24,6 +23,8 @@ from emhniche.report import (
     zoom_section,
 )
 from emhniche.report.findings import all_findings
+from emhniche.report.figure_tables import figure_tables, write_figure_tables
+from emhniche.report.findings import all_findings, frequencies, standfirst
 from emhniche.report.glance import glance
 from emhniche.report.index_pictures import draw
 from emhniche.report.interactive import cell_frame, map_data
@@ -88,11 +89,11 @@ def build_index(
     provenance = read_json(root / "provenance.json")
     cells = cell_frame(run)
     report = root / "report"
-    write_table(run_figures.loss_counts(run.qc), report / "losses.tsv")
-    write_table(index_tables.losses_by_lineage(run.qc), report / "losses_by_lineage.tsv")
+    own = figure_tables(run, cells)
+    write_figure_tables(own, report)
     pictures = {
         name: save_picture(one, report / "figures", page=report)
-        for name, one in draw(run, cells).items()
+        for name, one in draw(run, cells, own).items()
     }
     used = registry[registry["dataset"].isin(samples["dataset"])]
     paragraphs = methods_text(config, provenance, epochs=len(run.history), tables=run.tables)

@@ -7,16 +7,20 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from emhniche.axes import Q_LEVEL
 from emhniche.cluster_limits import FOUND, OFTEN
 from emhniche.io import CELL_ID
+from emhniche.marker_levels import N_SHOWN
 from emhniche.report import (
     celltypist_section,
     cluster_figures,
+    marker_figure,
     myeloid_figures,
     niche_figures,
     run_figures,
     signals_figures,
     supply_figures,
+    talk_figure,
     transferred_section,
     words,
     zoom_section,
@@ -29,7 +33,9 @@ MAX_LEGEND = 16
 """Categories that a static picture of the map can name; beyond it the interactive one must do."""
 
 
-def draw(run: RunTables, cells: pd.DataFrame) -> dict[str, Picture]:
+def draw(
+    run: RunTables, cells: pd.DataFrame, own: Mapping[str, pd.DataFrame]
+) -> dict[str, Picture]:
     """Draw every figure of the index page.
 
     Parameters
@@ -38,6 +44,8 @@ def draw(run: RunTables, cells: pd.DataFrame) -> dict[str, Picture]:
         Tables of the run.
     cells
         One row a cell, as :func:`emhniche.report.interactive.cell_frame` returns it.
+    own
+        As :func:`emhniche.report.figure_tables.figure_tables` makes them of both.
 
     Returns
     -------
@@ -55,18 +63,20 @@ def draw(run: RunTables, cells: pd.DataFrame) -> dict[str, Picture]:
         *_integration(run),
         _umap(run, cells),
         _resolutions(run),
+        _markers(run),
         *zoom_section.pictures(run),
         *transferred_section.pictures(run),
         *celltypist_section.pictures(run),
         picture(
             "composition",
-            run_figures.composition(cells, run.samples),
+            run_figures.composition(own["composition_by_sample"]),
             caption="Lineages of each sample's kept cells. A star marks samples that were sorted "
             "or enriched: there the gate set the frequencies.",
-            tables=_sources("annotation"),
+            tables=["composition_by_sample.tsv"],
         ),
+        *_talk(run),
         *_signals(run),
-        *_myeloid(run),
+        *_myeloid(run, own["myeloid_overlap"]),
     ]
     for niche in words.order(run.samples["niche"], ["marrow", "extramedullary"]):
         drawn.append(_panel(production, niche))
@@ -126,6 +136,36 @@ def _forest(contrasts: pd.DataFrame, contrast: Mapping, title: str) -> Picture:
     )
 
 
+def _talk(run: RunTables) -> list[Picture]:
+    core = run["production"].query("tier == 'core'")[["axis", "gene"]].drop_duplicates()
+    compared = run["ligand_receptor_contrasts"]
+    fields = (
+        "Rows: a ligand, its receptor and the lineage that makes the ligand; columns: the lineage "
+        "that holds the receptor. Crossed: ambient RNA explains the counts of a side. Hatched: not "
+        "testable, which is not zero."
+    )
+    return [
+        picture(
+            "talk",
+            talk_figure.talk(run["ligand_receptor"], core),
+            caption="Producers and receivers of the core axes in each niche: the mean score of the "
+            "donors (libraries, where donors are unknown) that have one; a field is small where "
+            f"that is fewer than half of the niche's. {fields}",
+            tables=_sources("ligand_receptor"),
+            nothing="No pair of a core axis could be scored.",
+        ),
+        picture(
+            "talk-changes",
+            talk_figure.changes(compared, core, contrast_titles(run)),
+            caption="Where producers and receivers of the core axes differ: green is a higher "
+            f"score in the first arm, purple a lower one. Triangles: tested, q ≤ {Q_LEVEL:g} and "
+            f"an interval on one side of 0. {fields}",
+            tables=_sources("ligand_receptor_contrasts"),
+            nothing="No score of a core axis could be compared between the arms of a contrast.",
+        ),
+    ]
+
+
 def _signals(run: RunTables) -> list[Picture]:
     return [
         picture(
@@ -163,7 +203,7 @@ def _supply(supply: pd.DataFrame, contrast: Mapping, title: str) -> Picture:
     )
 
 
-def _myeloid(run: RunTables) -> list[Picture]:
+def _myeloid(run: RunTables, overlap: pd.DataFrame) -> list[Picture]:
     gates = shown_gates(run["gates"], run.config["myeloid"]["signatures"])
     left = len(gates) - MAX_PLACES
     more = f" {words.plural(left, 'further place')} in gates.tsv." if left > 0 else ""
@@ -184,7 +224,7 @@ def _myeloid(run: RunTables) -> list[Picture]:
             myeloid_figures.residuals(run),
             caption="How far each cell's signature score lies above what maturation, stress and "
             f"depth explain, by arm. {which}{marked}{more}",
-            tables=_sources("calls", "gates"),
+            tables=["myeloid_cells.tsv", *_sources("calls", "gates")],
             nothing="No myeloid cell could be scored against its maturation.",
         ),
         picture(
@@ -197,11 +237,11 @@ def _myeloid(run: RunTables) -> list[Picture]:
         ),
         picture(
             "myeloid-overlap",
-            myeloid_figures.shared(run),
+            myeloid_figures.shared(run, overlap),
             caption="Stress and inflammation in called and other case cells of each donor: share "
             "above the reference cells' 95th percentile of the immediate-early and the interferon "
             "score. Where called cells lie to the right, part of what was called may be either.",
-            tables=_sources("calls", "scores"),
+            tables=["myeloid_overlap.tsv", *_sources("calls", "scores")],
             nothing="No cell was called, so none is compared in stress and interferon genes.",
         ),
     ]
@@ -242,6 +282,21 @@ def _resolutions(run: RunTables) -> Picture:
         "of a dot rises with the cells of the cluster.",
         tables=_sources("resolutions", "found_again", "cluster_tree"),
         nothing="One resolution was tried only.",
+    )
+
+
+def _markers(run: RunTables) -> Picture:
+    """Draw the first markers of each cluster in every cluster."""
+    return picture(
+        "markers",
+        marker_figure.markers(run["marker_levels"], run["cluster_types"]),
+        caption=f"The first {N_SHOWN} markers of each cluster, in every cluster. Rows are clusters "
+        "by lineage (colour at the left), with their cells in brackets. The area of a dot is the "
+        f"share of the cells with the gene (none below {marker_figure.MIN_SHOWN:g} %), its colour "
+        "the mean level over the cluster's cells. Ambient genes are left out; a gene that marks "
+        "several clusters stands with the first.",
+        tables=_sources("marker_levels"),
+        nothing="No cluster has a marker of its own.",
     )
 
 

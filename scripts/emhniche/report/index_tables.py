@@ -26,6 +26,9 @@ SHEET = (
 MIN_BARCODES = 10
 """Fewest barcodes of a lineage whose loss is shown."""
 
+ALL_CELLS = "all cells"
+"""What a cluster's row is of that is not one of a part of it."""
+
 N_MARKERS = 6
 MARKER_ROWS = 10
 """Marker genes named for a cluster."""
@@ -170,33 +173,45 @@ def cluster_table(run: RunTables) -> PageTable:
     whole = table["dataset"].isna()
     lineage = table["cluster"].map(table[whole].set_index("cluster")["lineage"])
     table = table.assign(
-        part=table["dataset"].astype("string").fillna("all cells"),
+        part=table["dataset"].astype("string").fillna(ALL_CELLS),
         markers=table["cluster"].map(markers).where(whole, ""),
     )
     shown = table[whole | (table["lineage"] != lineage)]
+    # a part of a cluster and its agreement are told where any part has another lineage
+    apart = (shown["part"] != ALL_CELLS).any() or (shown["agreement"].round(2) < 1).any()
+    part = [Column("part", "Part", "text")] if apart else []
+    agreement = [Column("agreement", "Agreement", "hundredths")] if apart else []
     columns = [
         Column("cluster", "Cluster", "text"),
-        Column("part", "Part", "text"),
+        *part,
         Column("n_cells", "Cells", "count"),
         Column("lineage", "Lineage"),
-        Column("cell_type", "Cell type"),
         Column("confidence", "Confidence", "hundredths"),
+        Column("cell_type", "Cell type"),
+        Column("cell_type_confidence", "Confidence of it", "hundredths"),
         Column("found_again", "Found again", "percent"),
         Column("markers", "First markers", "prose"),
-        Column("runner_up", "Runner-up"),
+        Column("runner_up", "Runner-up lineage"),
         Column("margin", "Margin", "hundredths"),
-        Column("agreement", "Agreement", "hundredths"),
+        *agreement,
     ]
+    told = " The part of a cluster in each dataset and tissue is named on its own"
+    told += (
+        "; it has a row where it is of another lineage. Agreement: share of the cluster's cells "
+        "whose part has the cluster's lineage."
+        if apart
+        else ", and every part has the lineage of its cluster."
+    )
     return run_table(
         run,
         "cluster_types",
         shown,
         columns,
+        beside=["markers"],
         caption="Clusters. Confidence: share of resamples of the marker genes in which this "
-        "lineage wins. Found again: share of subsamples of the cells that give the cluster "
-        "again. The part of a cluster in one dataset is named on its own; it has a row where it is "
-        "of another lineage. Agreement: share of the cluster's cells whose part has "
-        "the cluster's lineage.",
+        "lineage wins, and then this cell type among those of the lineage. Where no cell type's "
+        "set fits, the lineage stands in its place with its own confidence. Found again: share of "
+        f"subsamples of the cells that give the cluster again.{told}",
     )
 
 
@@ -277,7 +292,13 @@ def input_table(provenance: Mapping) -> PageTable:
 
 
 def run_table(
-    run: RunTables, name: str, table: pd.DataFrame, columns: list[Column], **settings: object
+    run: RunTables,
+    name: str,
+    table: pd.DataFrame,
+    columns: list[Column],
+    *,
+    beside: Sequence[str] = (),
+    **settings: object,
 ) -> PageTable:
     """Put rows of a table of the run in words, with a link to the file it came from.
 
@@ -291,6 +312,8 @@ def run_table(
         The rows to show.
     columns
         The columns to show.
+    beside
+        Names of further tables that columns come from.
     **settings
         ``caption`` and ``searchable`` of :func:`emhniche.report.page_tables.page_table`.
 
@@ -298,5 +321,5 @@ def run_table(
     -------
     PageTable
     """
-    source = f"../{TABLES[name][0]}"
-    return page_table(f"{name.replace('_', '-')}-table", table, columns, source=source, **settings)
+    sources = [f"../{TABLES[one][0]}" for one in (name, *beside)]
+    return page_table(f"{name.replace('_', '-')}-table", table, columns, source=sources, **settings)

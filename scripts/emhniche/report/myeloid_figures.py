@@ -28,7 +28,7 @@ from emhniche.report.myeloid_gates import (
     shown_gates,
     verdict,
 )
-from emhniche.report.tables import RunTables
+from emhniche.report.tables import GATE, RunTables
 
 CELLS = {
     "called MDSC-like": {"marker": "D", "color": "#D55E00", "s": 15, "edgecolor": INK},
@@ -138,24 +138,27 @@ def exceedance(run: RunTables) -> Figure | None:
 
 
 @styled
-def shared(run: RunTables) -> Figure | None:
+def shared(run: RunTables, table: pd.DataFrame) -> Figure | None:
     """Draw how many called and other case cells are high in stress and interferon genes.
 
     Parameters
     ----------
     run
         Tables of the run.
+    table
+        As :func:`overlaps` returns it.
 
     Returns
     -------
     matplotlib.figure.Figure or None
         None when no cell was called or none has such a score.
     """
-    gates = [gate for gate in _drawn(run) if gate["code"] == "called"]
-    found = [(gate, overlap(run, gate)) for gate in gates]
-    found = [(gate, table) for gate, table in found if len(table)]
-    if not found:
+    if table.empty:
         return None
+    found = [
+        (dict(zip(GATE, gate, strict=True)), part)
+        for gate, part in table.groupby(list(GATE), sort=False)
+    ]
     sets = list(CONFOUNDER_WORDS)
     height = [min(table["donor"].nunique(), NAMED_DONORS) for _, table in found]
     figure, axes = figures.new_figure(
@@ -183,6 +186,62 @@ def shared(run: RunTables) -> Figure | None:
     labels = ["called cells", "other case cells", "5 %"]
     figure.legend(handles, labels, loc="outside upper left", ncols=3)
     return figure
+
+
+def cell_counts(run: RunTables) -> pd.DataFrame:
+    """Count the cells that :func:`residuals` draws.
+
+    Parameters
+    ----------
+    run
+        Tables of the run.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Of each gate that is drawn, its ``arm`` (empty: none given) and what became of the cell
+        (``fate``): ``cells``, ``known_donors``, ``median_maturation`` and ``median_residual``.
+    """
+    rows = []
+    for gate in _drawn(run):
+        cells = gate_cells(run, gate).dropna(subset=["maturation", "residual"])
+        for arm in _arms(cells):
+            here = cells[cells["arm"] == arm]
+            fate = _fate(here)
+            for name in _fates(here):
+                part = here[fate == name]
+                counts = {"cells": len(part), "known_donors": _known_donors(part)}
+                middle = part[["maturation", "residual"]].median().add_prefix("median_")
+                row = {key: gate[key] for key in GATE} | {"arm": arm, "fate": name}
+                rows.append(row | counts | middle.to_dict())
+    columns = [*GATE, "arm", "fate", "cells", "known_donors", "median_maturation"]
+    return pd.DataFrame(rows, columns=[*columns, "median_residual"])
+
+
+def overlaps(run: RunTables) -> pd.DataFrame:
+    """Compare called with other case cells of each gate that called any.
+
+    Parameters
+    ----------
+    run
+        Tables of the run.
+
+    Returns
+    -------
+    pandas.DataFrame
+        :func:`emhniche.report.myeloid_gates.overlap` of each, with the columns that name a gate.
+    """
+    parts = [
+        overlap(run, gate).assign(**{key: gate[key] for key in GATE})
+        for gate in _drawn(run)
+        if gate["code"] == "called"
+    ]
+    columns = [*GATE, "set", "donor", "n_called", "n_other", "called", "other"]
+    return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def _known_donors(cells: pd.DataFrame) -> int:
+    return int(cells["donor"][~cells["donor"].str.startswith("unknown")].nunique())
 
 
 def _drawn(run: RunTables) -> list[pd.Series]:
@@ -219,7 +278,7 @@ def _residual_panel(axis: Axes, cells: pd.DataFrame, arm: str, gate: Mapping) ->
     for value, style in ((gate["naive_limit"], DASHED), (gate["threshold"], "-")):
         if not words.is_missing(value):
             axis.axhline(value, color=INK, linewidth=0.9, linestyle=style)
-    donors = cells["donor"][~cells["donor"].str.startswith("unknown")].nunique()
+    donors = _known_donors(cells)
     text = f"{ARMS[arm]}: {words.plural(len(cells), 'cell')}"
     text += f", {words.plural(donors, 'known donor')}" if donors else ", no known donor"
     axis.set_title(text, fontsize=8.5, weight="normal")

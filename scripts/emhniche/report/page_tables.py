@@ -62,8 +62,8 @@ class PageTable:
     columns, rows
         Columns, and for each row one ``(kind, text, value)`` a column; `value` is what a number is
         sorted by, empty where there is none.
-    source
-        Relative path of the file it was made from.
+    sources
+        Relative path of each file it was made from.
     searchable
         Whether a search field stands above it.
     folded
@@ -74,7 +74,7 @@ class PageTable:
     caption: str
     columns: Sequence[Column]
     rows: Sequence[Sequence[tuple[str, str, object]]]
-    source: str = ""
+    sources: Sequence[str] = ()
     searchable: bool = field(default=False)
     folded: str = ""
 
@@ -85,7 +85,7 @@ def page_table(
     columns: Sequence[Column],
     *,
     caption: str,
-    source: str = "",
+    source: str | Sequence[str] = (),
     searchable: bool = False,
     folded: str = "",
 ) -> PageTable:
@@ -99,8 +99,10 @@ def page_table(
         Its rows, in their order.
     columns
         What is shown; columns that the table lacks are left out.
-    caption, source, searchable, folded
+    caption, searchable, folded
         As in :class:`PageTable`.
+    source
+        Relative path of the file it was made from, or of each.
 
     Returns
     -------
@@ -111,7 +113,8 @@ def page_table(
         [_cell(column, value) for column, value in zip(shown, values, strict=True)]
         for values in zip(*(table[column.key] for column in shown), strict=True)
     ]
-    return PageTable(name, caption, shown, rows, source, searchable, folded)
+    sources = (source,) if isinstance(source, str) else tuple(source)
+    return PageTable(name, caption, shown, rows, sources, searchable, folded)
 
 
 def with_interval(table: pd.DataFrame, write: Formatter = words.signed) -> pd.DataFrame:

@@ -197,13 +197,21 @@ def umap(place: pd.DataFrame, cells: pd.DataFrame, columns: Sequence[str]) -> Fi
 
 
 @styled
-def composition(cells: pd.DataFrame, samples: pd.DataFrame) -> Figure:
-    """Draw the lineages of each sample's kept cells; a star marks samples sorted by a gate."""
-    share = pd.crosstab(
-        cells["sample"].astype(str), cells["lineage"].astype(str), normalize="index"
-    )
-    order = [sample for sample in samples.index if sample in share.index][::-1]
-    share = share.reindex(order) * 100
+def composition(table: pd.DataFrame) -> Figure:
+    """Draw the lineages of each sample's kept cells; a star marks samples sorted by a gate.
+
+    Parameters
+    ----------
+    table
+        ``report/composition_by_sample.tsv``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One bar a sample.
+    """
+    order = list(dict.fromkeys(table["sample"]))[::-1]
+    share = table.pivot(index="sample", columns="lineage", values="share").reindex(order) * 100
     lineages = words.order(share.columns, list(figures.LINEAGE_COLOURS))
     palette = figures.colours(lineages)
     figure, axes = figures.new_figure(8.2, 1.4 + 0.28 * len(order))
@@ -212,7 +220,8 @@ def composition(cells: pd.DataFrame, samples: pd.DataFrame) -> Figure:
     for lineage in lineages:
         axis.barh(range(len(order)), share[lineage], left=left, color=palette[lineage], height=0.7)
         left += share[lineage].to_numpy()
-    sorted_by_gate = samples["enrichment"].reindex(order).fillna("none") != "none"
+    enrichment = table.drop_duplicates("sample").set_index("sample")["enrichment"]
+    sorted_by_gate = enrichment.reindex(order).fillna("none") != "none"
     names = [
         f"{words.short(sample, 34)}{'*' if gate else ''}"
         for sample, gate in zip(order, sorted_by_gate, strict=True)

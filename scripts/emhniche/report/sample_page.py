@@ -14,10 +14,12 @@ from emhniche.io import read_json, read_table, write_text
 from emhniche.report import sample_checks, sample_figures, sample_states, words
 from emhniche.report.render import Picture, picture, render
 from emhniche.report.sample_tables import (
+    AMBIENT,
     BARCODES,
     LINEAGES,
     METRICS,
     THRESHOLDS,
+    ambient_table,
     sample_tables,
     write_sample_tables,
 )
@@ -105,7 +107,7 @@ def build_sample_page(
             "reasons": reasons,
             "losses": sorted(qc["lineages"], key=lambda row: (-row["n_in"], row["lineage"])),
             "doublets": sample_checks.describe_doublets(qc),
-            "ambient": _ambient_rows(qc),
+            "ambient": ambient_table(tables[AMBIENT]),
             "ambient_text": describe_ambient(qc, table),
             "thresholds": _threshold_rows(qc["thresholds"]),
             "method": _method(settings),
@@ -330,22 +332,6 @@ def _state_pictures(table: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> 
             nothing="Neither cell cycle nor stress was scored.",
         ),
     }
-
-
-def _ambient_rows(qc: Mapping) -> list[dict[str, str]]:
-    """Return the ambient genes with values in words."""
-    return [
-        {
-            "gene": row["gene"],
-            "seen_in": words.name(row["lineage"]),
-            "barcodes_with_it": f"{words.number(row['cells_detected'])} of "
-            f"{words.number(row['n_cells'])} "
-            f"({words.percent(row['cells_detected'], row['n_cells'])})",
-            "counts": words.number(row["counts"]),
-            "made_by": words.name(row["top_source"]),
-        }
-        for row in qc["ambient_genes"]
-    ]
 
 
 def _threshold_rows(thresholds: list[Mapping]) -> list[dict[str, object]]:

@@ -11,14 +11,18 @@ import pandas as pd
 from emhniche.io import write_table
 from emhniche.qc_states import PHASES
 from emhniche.report import words
+from emhniche.report.page_tables import Column, PageTable, page_table
 
 BARCODES, THRESHOLDS = "qc_barcodes.tsv", "qc_thresholds.tsv"
 LINEAGES, METRICS = "qc_lineages.tsv", "qc_metrics.tsv"
+AMBIENT = "qc_ambient.tsv"
 
 SUMMARISED = ("complexity", "pct_ribo", "pct_hb", "stress_score")
 """Measures whose distribution is told by lineage."""
 
 QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
+AMBIENT_COLUMNS = ("gene", "lineage", "cells_detected", "n_cells", "counts", "top_source")
+
 FATES = ("kept", "removed")
 
 
@@ -37,7 +41,8 @@ def sample_tables(qc: Mapping, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     dict
         File name -> table. ``qc_barcodes.tsv``: a row a barcode; ``qc_thresholds.tsv``: a row a
         lineage and metric; ``qc_lineages.tsv``: barcodes of each lineage, in, kept, removed by
-        reason, and kept cells by phase; ``qc_metrics.tsv``: quantiles of measures by lineage.
+        reason, and kept cells by phase; ``qc_metrics.tsv``: quantiles of measures by lineage;
+        ``qc_ambient.tsv``: genes of ambient RNA in a lineage that does not make them.
     """
     thresholds = ["lineage", "metric", "side", "value", "n", "basis"]
     return {
@@ -45,6 +50,7 @@ def sample_tables(qc: Mapping, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
         THRESHOLDS: pd.DataFrame(qc["thresholds"], columns=thresholds),
         LINEAGES: lineage_counts(qc, table),
         METRICS: metric_quantiles(table),
+        AMBIENT: pd.DataFrame(qc["ambient_genes"], columns=[*AMBIENT_COLUMNS]),
     }
 
 
@@ -105,3 +111,34 @@ def metric_quantiles(table: pd.DataFrame) -> pd.DataFrame:
             row = {"metric": metric, "lineage": lineage, "fate": one, "n": len(values)}
             rows.append(row | limits)
     return pd.DataFrame(rows, columns=["metric", "lineage", "fate", "n", *QUANTILES])
+
+
+def ambient_table(genes: pd.DataFrame) -> PageTable:
+    """Return the ambient genes of a sample for its page.
+
+    Parameters
+    ----------
+    genes
+        ``qc_ambient.tsv``.
+
+    Returns
+    -------
+    PageTable
+    """
+    columns = [
+        Column("gene", "Gene", "text"),
+        Column("lineage", "Seen in"),
+        Column("cells_detected", "Barcodes with it", "count"),
+        Column("n_cells", "of", "count"),
+        Column("share", "Share", "percent"),
+        Column("counts", "Counts there", "count"),
+        Column("top_source", "Most made by"),
+    ]
+    return page_table(
+        "ambient-table",
+        genes.assign(share=genes["cells_detected"] / genes["n_cells"]),
+        columns,
+        source=AMBIENT,
+        caption="Genes that a lineage holds and does not make: barcodes of the lineage with a "
+        "count of the gene, its counts in them, and the lineage that makes most of it.",
+    )

@@ -57,7 +57,7 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "annotate/clusters.tsv",
         (
             *("cluster", "dataset", "n_cells", "lineage", "cell_type", "confidence"),
-            *("found_again", "runner_up", "margin", "agreement"),
+            *("cell_type_confidence", "found_again", "runner_up", "margin", "agreement"),
         ),
     ),
     "markers": (
@@ -68,6 +68,10 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "ambient",
         ),
     ),
+    "marker_levels": (
+        "annotate/marker_levels.tsv",
+        ("cluster", "gene", "marker_of", "n_cells", "pct_cells", "mean_level"),
+    ),
     "scores": ("score/scores.parquet", (CELL_ID,)),
     "null": ("score/null.tsv", ("set", "kind", "dataset", "n_genes", "n_measured", "status")),
     "design": (
@@ -77,16 +81,7 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "contrasts": (
         "niche/contrasts.tsv",
         (
-            *CONTRAST,
-            "level",
-            "tier",
-            "axis",
-            "role",
-            "gene",
-            "p",
-            "q",
-            "status",
-            "ambient",
+            *(*CONTRAST, "level", "tier", "axis", "role", "gene", "p", "q", "status", "ambient"),
             "reason",
         ),
     ),
@@ -148,8 +143,8 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "ligand_receptor_contrasts": (
         "niche/ligand_receptor_contrasts.tsv",
         (
-            *("contrast", "ligand", "receptor", "sign", "sender", "receiver", "effect", "ci_low"),
-            *("ci_high", "p", "q", "status"),
+            *("contrast", "ligand", "receptor", "axis", "sign", "sender", "receiver", "effect"),
+            *("ci_low", "ci_high", "p", "q", "status", "ambient"),
         ),
     ),
     "calls": (

@@ -24,7 +24,11 @@ MAX_LABELS = 40
 MIN_CELLS = 20
 """Fewest cells of a label that a sentence names as a disagreement."""
 
-SOURCES = [f"../{TRANSFERRED['cells'][0]}", f"../{TABLES['annotation'][0]}"]
+SOURCES = [
+    "transferred_by_lineage.tsv",
+    f"../{TRANSFERRED['cells'][0]}",
+    f"../{TABLES['annotation'][0]}",
+]
 
 
 def pictures(run: RunTables) -> list[Picture]:
