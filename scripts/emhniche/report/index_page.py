@@ -22,9 +22,8 @@ from emhniche.report import (
     words,
     zoom_section,
 )
-from emhniche.report.findings import all_findings
 from emhniche.report.figure_tables import figure_tables, write_figure_tables
-from emhniche.report.findings import all_findings, frequencies, standfirst
+from emhniche.report.findings import all_findings
 from emhniche.report.glance import glance
 from emhniche.report.index_pictures import draw
 from emhniche.report.interactive import cell_frame, map_data
