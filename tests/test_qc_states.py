@@ -5,6 +5,7 @@ import pytest
 from scipy import sparse
 
 from emhniche.qc_states import SCORES, cell_states, describe_states
+from emhniche.report import sample_checks
 from emhniche.resources import load_signatures
 from planted import library
 
@@ -54,6 +55,24 @@ def test_one_stray_count_does_not_make_a_cell_cycle():
     table = cell_states(counts, MOUSE, np.ones(counts.n_obs, bool), seed=0)
     resting = table["phase"][state == "G1"]
     assert (resting != "G1").mean() < 0.1
+
+
+def test_the_share_of_cycling_cells_grows_with_depth_and_the_page_says_so():
+    # cells that are all alike: nobody cycles more than anybody else
+    rng = np.random.default_rng(0)
+    genes = [gene for name in sets_of(MOUSE).values() for gene in name]
+    names = [*genes, *(f"Gene{i}" for i in range(400))]
+    rates = np.r_[np.full(len(genes), 0.2), rng.gamma(1.0, 10.0, 400)]
+    share = {}
+    for depth in (400, 4000):
+        drawn = rng.poisson(depth * rates / rates.sum(), (300, len(names)))
+        counts = ad.AnnData(sparse.csr_matrix(drawn, dtype=np.float32))
+        counts.var_names = names
+        table = cell_states(counts, MOUSE, np.ones(300, bool), seed=0)
+        share[depth] = table["phase"].isin(["S", "G2M"]).mean()
+    assert share[400] < 0.1 and share[4000] > 2 * share[400] + 0.1
+    summed = describe_states(table.assign(lineage="B"))
+    assert "approximate" in sample_checks.describe_states({"states": summed})
 
 
 def test_missing_genes_leave_the_score_empty():

@@ -29,12 +29,13 @@ from emhniche.lineage import UNRESOLVED, can_be_told
 FOLD = 10.0
 """A gene tells another lineage when that makes this many times as much of it."""
 
-SHARE = 0.1
-"""Share of the other lineage's rate that a cell holds at least: in two cells of a droplet a lineage
-with a tenth of the RNA."""
+SHARE = 0.03
+"""Share of the other lineage's rate that a cell holds at least: a neutrophil of 1,000 counts in the
+droplet of a cell with 30,000. It matters where cells are so deep that chance allows less."""
 
-CHANCE = 1e-3
-"""Chance that a cell of its own lineage holds as many counts of the other's genes."""
+CHANCE = 1e-6
+"""Chance that a cell of its own lineage holds as many counts of the other's genes: so small that of
+tens of thousands of cells, each held against ten lineages, hardly one does."""
 
 MIN_GENES = 10
 """Genes that tell another lineage, at least."""

@@ -118,7 +118,9 @@ def _panel(production: pd.DataFrame, niche: str) -> Picture:
         niche_figures.panel_map(production, niche),
         caption=f"The panel in the {words.name(niche)} niche: share of the cells of each type in "
         "which the transcript was seen, in brackets the cells. White is none of enough cells; "
-        "hatched is not testable or not measured, which is not zero.",
+        "hatched is not testable or not measured, which is not zero. A cross: ambient RNA, or "
+        "cells that hold two lineages, explain half of the counts or more; these cells may not "
+        "make it.",
         tables=_sources("production"),
         nothing=f"No gene of the panel was looked for in the {words.name(niche)} niche.",
     )
@@ -128,9 +130,10 @@ def _forest(contrasts: pd.DataFrame, contrast: Mapping, title: str) -> Picture:
     return picture(
         f"forest-{contrast['name']}",
         niche_figures.forest(contrasts[contrasts["contrast"] == contrast["name"]], contrast),
-        caption=f"{title}: the largest differences that have a size, at most "
-        f"{niche_figures.MAX_EFFECTS}. Filled: tested, with 95 % interval. Open: a size without a "
-        "p-value.",
+        caption=f"{title}: the clearest differences that have a size, at most "
+        f"{niche_figures.MAX_EFFECTS}, with 95 % intervals; higher above, lower below, the "
+        "smallest q of each first. Dark: differs, as the findings say it. Pale: tested, and "
+        f"either q is above {Q_LEVEL:g} or the interval holds 0. Open: a size without a p-value.",
         tables=_sources("contrasts", "design"),
         nothing=f"{title}: no difference has a size, nothing could be tested.",
     )

@@ -5,6 +5,7 @@ One function a table, as in :mod:`.index_tables`.
 
 import pandas as pd
 
+from emhniche.axes import Q_LEVEL, differs
 from emhniche.report import words
 from emhniche.report.findings import top_producers
 from emhniche.report.index_tables import run_table
@@ -74,14 +75,15 @@ def design_table(run: RunTables) -> PageTable:
 
 
 def contrast_table(run: RunTables) -> PageTable:
-    """Return the differences that have a size, tested ones first, then by size."""
+    """Return the differences that have a size, tested ones first and by q, then by size."""
     judged = run["contrasts"][run["contrasts"]["level"] == "cell_type"]
     table = judged[judged["effect"].notna()]
     rank = table["status"].map({key: i for i, key in enumerate(words.STATUSES)})
-    order = pd.DataFrame({"rank": rank, "size": -table["effect"].abs()}).sort_values(
-        ["rank", "size"], kind="stable"
-    )
-    shown = table.loc[order.index[:MAX_ROWS]]
+    order = pd.DataFrame({"rank": rank, "q": table["q"], "size": -table["effect"].abs()})
+    order = order.sort_values(["rank", "q", "size"], kind="stable")
+    tested = table["status"] == "tested"
+    told = differs(table).map({True: "yes", False: "no"}).where(tested)
+    shown = table.assign(differs=told).loc[order.index[:MAX_ROWS]]
     columns = [
         Column("contrast", "Contrast", "narrow"),
         Column("axis", "Axis", "text"),
@@ -91,6 +93,7 @@ def contrast_table(run: RunTables) -> PageTable:
         Column("effect", "log2 fold change", "signed"),
         Column("interval", "95 %", "text"),
         Column("q", "q", "p"),
+        Column("differs", "Differs", "text"),
         Column("counts_test", "Counts, test", "count"),
         Column("counts_reference", "Counts, ref.", "count"),
         Column("status", "Status", "status"),
@@ -102,7 +105,12 @@ def contrast_table(run: RunTables) -> PageTable:
         columns,
         caption=f"Differences that have a size: {words.number(len(shown))} of "
         f"{words.number(len(table))}; {words.number(len(judged) - len(table))} further "
-        "pairs of gene and cell type have none, because they are not testable.",
+        "pairs of gene and cell type have none, because they are not testable. The test (q) and "
+        "the size with its interval come from two models, weighted logs and counts, and may not "
+        "agree: with few counts the direction can be clear (a small q) and the size not (an "
+        f"interval that holds 0). Differs: tested, q ≤ {Q_LEVEL:g} and an interval without 0, as "
+        "in the findings; a dash is not tested. Counts that ambient RNA or doublets explain are "
+        "not testable.",
         searchable=True,
     )
 

@@ -100,8 +100,11 @@ def describe_states(qc: Mapping) -> str:
     return (
         f"{words.number(cycling)} of {words.plural(total, 'cell')} "
         f"({words.percent(cycling, total)}) are in S ({words.number(phases['S'])}) or G2/M "
-        f"({words.number(phases['G2M'])}) by their genes. Both columns describe; no barcode is "
-        "removed for its state."
+        f"({words.number(phases['G2M'])}) by their genes. These shares are approximate and "
+        "grow with depth: a cell counts that holds two genes of a phase and more of them than of "
+        "other genes of like expression, which resting cells of a deep library do as well, and "
+        "half of all cells where all are alike. Compare lineages of one library. Both columns "
+        "describe; no barcode is removed for its state."
     )
 
 
