@@ -71,6 +71,8 @@ SAMPLES_SHOW = {
     "Counts": ("median_counts", close),
     "Genes": ("median_genes", close),
     "Mito %": ("kept_pct_mito", close),
+    "Doublets %": ("share_doublets", percent),
+    "Ambient %": ("ambient", percent),
 }
 LOSSES_SHOW = {
     "Barcodes": ("n_in", close),
