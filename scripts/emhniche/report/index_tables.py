@@ -279,7 +279,7 @@ def marker_table(run: RunTables) -> PageTable:
 def coverage_table(run: RunTables) -> PageTable:
     """Return which sets could be scored in which dataset."""
     columns = [
-        Column("set", "Set", "text"),
+        Column("set", "Set"),
         Column("kind", "Kind"),
         Column("dataset", "Dataset", "text"),
         Column("n_genes", "Genes", "count"),
