@@ -228,6 +228,8 @@ def libraries(root: Path, **failed: str) -> pd.DataFrame:
                 "median_counts": qc["medians"]["n_counts"],
                 "median_genes": qc["medians"]["n_genes"],
                 "kept_pct_mito": np.nan if sample in SAMPLES[:2] else 4.25,
+                "share_doublets": 0.04 if sample == "s3" else np.nan,
+                "ambient": 0.028 if sample == "s1" else np.nan,
                 "sex": "female" if sample == "s1" else "",
                 "sex_observed": "female" if sample == "s1" else "",
                 "sex_status": "agrees" if sample == "s1" else "not_testable",

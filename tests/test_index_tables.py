@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from emhniche.report.index_tables import cluster_table
+from emhniche.report.index_tables import cluster_table, sample_table
 from emhniche.report.page_tables import PageTable
 from emhniche.report.tables import RunTables, read_run
 from fake_run import CONFIG, make_run, registry, sample_sheet
@@ -46,3 +46,27 @@ def test_parts_of_clusters_are_told_only_where_one_has_another_lineage(run: RunT
 
 def test_first_markers_lead_to_their_table(run: RunTables):
     assert cluster_table(run).sources == ("../annotate/clusters.tsv", "../annotate/markers.tsv")
+
+
+@pytest.mark.parametrize(
+    ("status", "word"),
+    [
+        ("agrees", "agrees"),
+        ("contradicts", "contradicts: male"),
+        ("donor_disagrees", "male, unlike donor"),
+        ("mixed", "both sexes"),
+        ("one_sex", "male alone"),
+        ("not_stated", "male, sheet silent"),
+        ("not_testable", "–"),
+    ],
+)
+def test_samples_show_doublets_ambient_and_the_sex_check(run: RunTables, status: str, word: str):
+    libraries = run["libraries"].assign(
+        sex_status=status, sex_observed="male", share_doublets=[0.05, None, 0.0, None]
+    )
+    table = sample_table(with_table(run, "libraries", libraries))
+    place = {column.heading: number for number, column in enumerate(table.columns)}
+    assert {row[place["Sex check"]][1] for row in table.rows} == {word}
+    doublets = [row[place["Doublets %"]][1] for row in table.rows]
+    assert doublets == ["5 %", "–", "0 %", "–"]
+    assert [row[place["Ambient %"]][1] for row in table.rows] == ["3 %", "–", "–", "–"]

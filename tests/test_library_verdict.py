@@ -27,6 +27,7 @@ def summary(observed="", **changes):
         "n_kept": measures["kept_cells"],
         "medians": {"n_counts": 1500.0, "pct_mito": 3.5},
         "sex_genes": {"female": None, "male": None, "observed": observed},
+        "doublets": {"status": "scored", "n_called": 30},
     }
 
 
@@ -108,3 +109,10 @@ def test_a_run_of_failed_libraries_ends_in_one_line():
         judge_libraries(summaries, sheet(["a", "b"]), NO_PAIR)
     assert "\n" not in str(e.value)
     assert "keep_failed" in str(e.value)
+
+
+def test_doublets_are_a_share_only_where_they_were_searched_for():
+    unsearched = summary() | {"doublets": {"status": "not_run", "n_called": 0}}
+    table = judge_libraries({"a": summary(), "b": unsearched}, sheet(["a", "b"]), NO_PAIR)
+    assert table["share_doublets"].iloc[0] == 30 / 600
+    assert np.isnan(table["share_doublets"].iloc[1])

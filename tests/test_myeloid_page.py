@@ -1,6 +1,7 @@
 """The myeloid part of the report: with a called gate, with refusals only, and with no such cell."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from emhniche.report import myeloid_figures, myeloid_gates, words
 from emhniche.report.index_page import build_index
 from emhniche.report.myeloid_findings import marker_words, not_called, pathological
+from emhniche.report.niche_tables import gate_table, subset_table
 from emhniche.report.tables import RunTables, read_run
 from fake_myeloid import EVIL_DONOR, SIGNATURES
 from fake_names import SCRIPT
@@ -131,10 +133,10 @@ def test_gates_with_the_same_reason_are_one_sentence(roots):
 
 def test_gates_with_different_ends_are_told_apart(called: RunTables):
     said = {one.status: one.text for one in not_called(called)}
-    assert set(said) == {"tested", "score_only"}
-    assert "The gate stayed closed for neutrophil in spleen (d_spleen)" in said["tested"]
-    assert "(adjusted p 0.62)" in said["tested"]
-    assert "bone marrow" not in said["tested"] and "bone marrow" in said["score_only"]
+    assert set(said) == {"no_difference", "score_only"}
+    assert "The gate stayed closed for neutrophil in spleen (d_spleen)" in said["no_difference"]
+    assert "(adjusted p 0.62)" in said["no_difference"]
+    assert "bone marrow" not in said["no_difference"] and "bone marrow" in said["score_only"]
 
 
 def test_without_myeloid_cells_the_page_says_so(roots):
@@ -223,3 +225,48 @@ def test_counts_of_the_figures_are_told_as_tables(roots, called: RunTables):
     assert told["n_called"].sum() == own["n_called"].sum() > 0
     refused = (roots["refused"] / "report/myeloid_overlap.tsv").read_text()
     assert refused.count("\n") == 1, "nothing was called, so nothing overlaps"
+
+
+def test_a_gate_that_stayed_closed_wears_no_badge_of_a_discovery(roots, called: RunTables):
+    gate = {"status": "tested", "code": "no_donor_level_excess"}
+    assert myeloid_gates.gate_status(gate) == "no_difference"
+    # cases differ there, so it may not be said that nothing does
+    assert myeloid_gates.gate_status(gate | {"code": "not_beyond_random_sets"}) == "none_called"
+    assert myeloid_gates.gate_status(gate | {"code": "called"}) == "tested"
+    assert myeloid_gates.gate_status({"status": "score_only", "code": "x"}) == "score_only"
+    table = gate_table(called)
+    place = [column.key for column in table.columns].index("status")
+    shown = {row[place][1] for row in table.rows}
+    assert {"tested", "no_difference"} <= shown
+    html = (roots["called"] / "report/index.html").read_text(encoding="utf-8")
+    assert "badge-no_difference" in html and "tested, no difference" in html
+
+
+def test_states_of_called_cells_have_no_status_of_their_own(called: RunTables):
+    gate = called["subsets"].iloc[[0]].assign(state="all", status="tested")
+    states = gate.assign(state="activated", marker_units=0, markers=None, markers_per_unit=None)
+    table = subset_table(
+        replace(called, tables={**called.tables, "subsets": pd.concat([gate, states])})
+    )
+    place = [column.key for column in table.columns].index("status")
+    assert [row[place][1] for row in table.rows] == ["tested", "–"]
+    assert not any("_" in row[0][1] for row in table.rows if "MDSC" in row[0][1])
+
+
+def test_called_cells_are_counted_among_those_within_the_references_maturation(
+    called: RunTables,
+):
+    calls = called["calls"].copy()
+    gate = called["gates"][called["gates"]["code"] == "called"].iloc[0]
+    before = next(pathological(called)).text
+    cells = myeloid_gates.gate_cells(called, gate)
+    moved = cells.index[(cells["arm"] == "case") & ~cells["called"]][:3]
+    out = calls["cell_id"].isin(moved) & (calls["signature"] == gate["signature"])
+    calls.loc[out, "status"] = "unsupported"
+    calls.loc[out, "pathological"] = None
+    after = next(pathological(replace(called, tables={**called.tables, "calls": calls}))).text
+    known = cells["pathological"].notna().sum()
+    n_out = int(((cells["status"] == "unsupported") & (cells["arm"] == "case")).sum())
+    assert f"of {known} case cells" in before
+    within = f"within the reference's maturation ({n_out + 3} outside)"
+    assert f"of {known - 3} case cells {within}" in after

@@ -383,7 +383,9 @@ def rules(run: Tables) -> Iterator[tuple[str, Callable]]:
         signals,
     )
     yield (
-        rf"(.+ in [^:]+): ({N}) of ({N}) case cells? are called .+? by (.+); ({N}) case against "
+        rf"(.+ in [^:]+): ({N}) of ({N}) case cells?"
+        rf"(?: within the reference's maturation \(({N}) outside\))? are called .+? by (.+); "
+        rf"({N}) case against "
         rf"({N}) reference donors?, p (\S+), adjusted (\S+)\.(.*)",
         called,
     )

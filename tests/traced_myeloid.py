@@ -12,7 +12,7 @@ from emhniche.report.myeloid_gates import MIN_GENES
 from stated import N, Tables, close, items, names, p_value, percent
 
 
-def called(run: Tables, place, n, judged, signature, case, reference, p, q, rest) -> bool:
+def called(run: Tables, place, n, judged, outside, signature, case, reference, p, q, rest) -> bool:
     gates = run.read("myeloid/gates.tsv")
     where = names(gates["lineage"]) + " in " + names(gates["tissue"])
     place = re.sub(r" \(.*\)$", "", place)
@@ -25,9 +25,14 @@ def called(run: Tables, place, n, judged, signature, case, reference, p, q, rest
     calls = calls[(calls["lineage"] == mine["lineage"]) & (calls["signature"] == mine["signature"])]
     tissue = run.cells["tissue"].reindex(calls["cell_id"]).to_numpy() == mine["tissue"]
     mark = calls.loc[tissue, "pathological"].dropna().astype(bool)
+    donor = run.cells["donor"].astype(str).reindex(calls["cell_id"]).to_numpy()
+    cases = set(donor[tissue & calls["pathological"].notna().to_numpy()])
+    far = tissue & (calls["status"] == "unsupported").to_numpy()
+    beyond_reach = sum(one in cases for one in donor[far])
     good = (
         close(n, mark.sum())
         and close(judged, len(mark))
+        and (close(outside, beyond_reach) if outside else beyond_reach == 0)
         and close(case, mine["case_donors"])
         and close(reference, mine["reference_donors"])
         and p_value(p, mine["p"])

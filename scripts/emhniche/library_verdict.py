@@ -27,6 +27,7 @@ COLUMNS = [
     "share_kept",
     "median_counts",
     "kept_pct_mito",
+    "share_doublets",
     "sex",
     "sex_observed",
     "sex_status",
@@ -59,7 +60,8 @@ def judge_libraries(
         One row a sample, :data:`COLUMNS`: ``verdict``, ``verdict_reason``, ``kept`` (whether the
         sample is part of what follows), the measures, ``share_kept``, medians of the kept cells
         (``median_counts``; ``kept_pct_mito``, where ``median_pct_mito`` is that of all barcodes
-        with enough counts and genes), and what sex genes and duplicates show.
+        with enough counts and genes), ``share_doublets`` (called doublets of all barcodes; NaN
+        where they were not searched for), and what sex genes and duplicates show.
 
     Raises
     ------
@@ -125,10 +127,13 @@ def _within_the_run(duplicates: pd.DataFrame, failed: set[str], forced: set[str]
 def _of_kept_cells(summary: Mapping) -> dict[str, float]:
     """Return what tables of samples show beside the measures; the medians are of kept cells."""
     n_in, medians = summary["n_in"], summary["medians"]
+    doublets = summary["doublets"]
+    searched = doublets["status"] == "scored"
     return {
         "share_kept": summary["n_kept"] / n_in if n_in else np.nan,
         "median_counts": medians["n_counts"],
         "kept_pct_mito": medians["pct_mito"],
+        "share_doublets": doublets["n_called"] / n_in if searched and n_in else np.nan,
     }
 
 

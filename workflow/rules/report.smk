@@ -15,6 +15,7 @@ report: "../report/workflow.rst"
 
 FIGURES = {
     "losses": "losses",
+    "quality": "quality",
     "training": "training",
     "metrics": "metrics",
     "umap": "umap",
@@ -40,6 +41,7 @@ FIGURES = {
 FIGURE_TABLES = [
     "losses",
     "losses_by_lineage",
+    "quality_by_sample",
     "composition_by_sample",
     "myeloid_cells",
     "myeloid_overlap",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from emhniche.io import write_table
-from emhniche.report import index_tables, myeloid_figures, run_figures
+from emhniche.report import index_tables, myeloid_figures, quality_figures
 from emhniche.report.tables import RunTables
 from emhniche.report.transferred_section import lineages_by_label
 
@@ -32,8 +32,9 @@ def figure_tables(run: RunTables, cells: pd.DataFrame) -> dict[str, pd.DataFrame
         ``celltypist_by_lineage`` are there where the settings ask for these labels.
     """
     tables = {
-        "losses": run_figures.loss_counts(run.qc),
+        "losses": quality_figures.loss_counts(run.qc),
         "losses_by_lineage": index_tables.losses_by_lineage(run.qc),
+        "quality_by_sample": quality_figures.quality_by_sample(run.cells, run.samples),
         "composition_by_sample": composition_by_sample(cells, run.samples),
         "myeloid_cells": myeloid_figures.cell_counts(run),
         "myeloid_overlap": myeloid_figures.overlaps(run),

@@ -17,6 +17,7 @@ from emhniche.report import (
     marker_figure,
     myeloid_figures,
     niche_figures,
+    quality_figures,
     run_figures,
     signals_figures,
     supply_figures,
@@ -56,9 +57,18 @@ def draw(
     drawn = [
         picture(
             "losses",
-            run_figures.losses(run.qc),
-            caption="What became of every sample's barcodes.",
+            quality_figures.losses(own["losses"]),
+            caption="What became of every sample's barcodes. Left: how many were kept; right: "
+            "which share was removed, by the first rule that a barcode failed.",
             tables=["losses.tsv"],
+        ),
+        picture(
+            "quality",
+            quality_figures.quality(own["quality_by_sample"]),
+            caption="The kept cells of each sample: median (dot), quartiles (bar) and the middle "
+            "nine tenths (line). Lineages differ too: a neutrophil has little RNA.",
+            tables=["quality_by_sample.tsv"],
+            nothing="No cell was kept.",
         ),
         *_integration(run),
         _umap(run, cells),

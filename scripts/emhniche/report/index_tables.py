@@ -23,6 +23,17 @@ SHEET = (
 )
 """What the index says of a sample from its sheet."""
 
+SEX_WORDS = {
+    "agrees": "agrees",
+    "not_stated": "{seen}, sheet silent",
+    "contradicts": "contradicts: {seen}",
+    "donor_disagrees": "{seen}, unlike donor",
+    "mixed": "both sexes",
+    "one_sex": "{seen} alone",
+    "not_testable": "",
+}
+"""Status of the sex check in ``samples.tsv`` -> what the table says."""
+
 MIN_BARCODES = 10
 """Fewest barcodes of a lineage whose loss is shown."""
 
@@ -52,6 +63,8 @@ def sample_table(run: RunTables) -> PageTable:
                 "enrichment": sheet.get("enrichment"),
                 **{key: qc[key] for key in ("n_in", "n_kept", "share_kept")},
                 **{key: qc[key] for key in ("median_counts", "median_genes", "kept_pct_mito")},
+                **{key: qc[key] for key in ("share_doublets", "ambient")},
+                "sex_check": _sex_check(qc),
             }
         )
     table = pd.DataFrame(rows)
@@ -67,6 +80,9 @@ def sample_table(run: RunTables) -> PageTable:
         Column("median_counts", "Counts", "count"),
         Column("median_genes", "Genes", "count"),
         Column("kept_pct_mito", "Mito %", "number"),
+        Column("share_doublets", "Doublets %", "percent"),
+        Column("ambient", "Ambient %", "percent"),
+        Column("sex_check", "Sex check", "text"),
         *differing,
         *([Column("why", "Reason of the verdict", "prose")] if table["why"].any() else []),
     ]
@@ -75,9 +91,16 @@ def sample_table(run: RunTables) -> PageTable:
         table,
         columns,
         source=f"../{TABLES['libraries'][0]}",
-        caption="Samples. Counts, genes and mitochondrial share are medians of the kept cells; a "
-        f"dash is not known or not measured.{shared}",
+        caption="Samples. Counts, genes and mitochondrial share are medians of the kept cells. "
+        "Doublets: barcodes called doublets, of all that came in. Ambient: estimated share of the "
+        "counts of the median kept cell that is ambient RNA. Sex check: what sex genes show beside "
+        f"the sheet. A dash is not known or not measured.{shared}",
     )
+
+
+def _sex_check(row: pd.Series) -> str:
+    """Say in a word or two what the sex genes of a sample show; empty where they cannot tell."""
+    return SEX_WORDS[row["sex_status"]].format(seen=row["sex_observed"])
 
 
 def _split_shared(table: pd.DataFrame, columns: Sequence[Column]) -> tuple[list[Column], str]:
@@ -256,7 +279,7 @@ def marker_table(run: RunTables) -> PageTable:
 def coverage_table(run: RunTables) -> PageTable:
     """Return which sets could be scored in which dataset."""
     columns = [
-        Column("set", "Set", "text"),
+        Column("set", "Set"),
         Column("kind", "Kind"),
         Column("dataset", "Dataset", "text"),
         Column("n_genes", "Genes", "count"),

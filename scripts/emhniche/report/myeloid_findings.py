@@ -14,6 +14,7 @@ from emhniche.report.myeloid_gates import (
     CONFOUNDER_WORDS,
     further_reasons,
     gate_cells,
+    gate_status,
     overlap,
     place_name,
     several_datasets,
@@ -54,18 +55,21 @@ def not_called(run: RunTables) -> Iterator[Finding]:
             end = ENDS.get(status, words.name(status))
             reasons = [words.sentence(why(part)), *further_reasons(part)]
             text = f"{end} for {where}: {' '.join(reasons)}"
-            yield Finding(status, text, source("gates"))
+            yield Finding(gate_status(part.iloc[0]), text, source("gates"))
 
 
 def _called(run: RunTables, gate: pd.Series) -> Finding:
     """Say how many cells of a place are called, by which donors, and in what excess."""
     cells = gate_cells(run, gate)
     judged = int(cells["pathological"].notna().sum())
+    outside = int(((cells["status"] == "unsupported") & (cells["arm"] == "case")).sum())
+    within = f" within the reference's maturation ({words.number(outside)} outside)"
     text = (
         f"{words.capital(place_name(gate, dataset=several_datasets(run['gates'])))}: "
-        f"{words.number(cells['called'].sum())} of {words.plural(judged, 'case cell')} are called "
-        f"{gate['label']} by {words.name(gate['signature'])}; {words.number(gate['case_donors'])} "
-        f"case against {words.plural(gate['reference_donors'], 'reference donor')}, "
+        f"{words.number(cells['called'].sum())} of {words.plural(judged, 'case cell')}"
+        f"{within if outside else ''} are called {gate['label']} by "
+        f"{words.name(gate['signature'])}; {words.number(gate['case_donors'])} case against "
+        f"{words.plural(gate['reference_donors'], 'reference donor')}, "
         f"p {words.p_value(gate['p'])}, adjusted {words.p_value(gate['q'])}."
     )
     if not words.is_missing(gate["excess"]):
@@ -151,7 +155,7 @@ def _nothing_called(run: RunTables) -> Finding:
     judged = calls.loc[calls["pathological"].notna(), "cell_id"].nunique()
     if judged:
         text = f"None of {words.plural(judged, 'case cell')} that could be judged is MDSC-like."
-        return Finding("tested", text, source("gates"))
+        return Finding("none_called", text, source("gates"))
     scored = calls.loc[calls["status"] == "score_only", "cell_id"].nunique()
     text = "No cell could be called MDSC-like or not"
     if scored:

@@ -71,6 +71,25 @@ UNITS = {
 """What the numbers of :data:`CODES` count; ``q`` is a p-value."""
 
 
+def gate_status(gate: Mapping) -> str:
+    """Return the status word that a gate is shown with.
+
+    Parameters
+    ----------
+    gate
+        A row of the gate table.
+
+    Returns
+    -------
+    str
+        Its status; where it was tested and called nothing, that word of
+        :data:`emhniche.report.words.STATUSES` which says so.
+    """
+    if gate["status"] != "tested" or gate["code"] == "called":
+        return str(gate["status"])
+    return "no_difference" if gate["code"] == "no_donor_level_excess" else "none_called"
+
+
 def shown_gates(gates: pd.DataFrame, signatures: Sequence[str]) -> pd.DataFrame:
     """Choose one gate a place: the clearest called one, else the first signature with an answer.
 

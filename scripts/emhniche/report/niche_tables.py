@@ -10,6 +10,7 @@ from emhniche.report import words
 from emhniche.report.findings import top_producers
 from emhniche.report.index_tables import run_table
 from emhniche.report.myeloid_findings import marker_words
+from emhniche.report.myeloid_gates import gate_status
 from emhniche.report.niche_figures import known, places
 from emhniche.report.page_tables import Column, PageTable, with_interval
 from emhniche.report.tables import RunTables, contrast_titles
@@ -181,7 +182,10 @@ def gate_table(run: RunTables) -> PageTable:
     """Return why cells of each myeloid lineage could be called, or not, where there are any."""
     gates = run["gates"]
     shown = gates[gates["code"] != "no_lineage_cells"]
-    shown = shown.assign(reason=shown["reason"].map(_first_clause))
+    shown = shown.assign(
+        reason=shown["reason"].map(_first_clause),
+        status=[gate_status(gate) for _, gate in shown.iterrows()],
+    )
     left_out = words.plural(len(gates) - len(shown), "gate")
     columns = [
         Column("lineage", "Lineage"),
@@ -225,13 +229,22 @@ def subset_table(run: RunTables) -> PageTable:
         evidence=shown["evidence"]
         .str.replace(r";(?=\S)", ", ", regex=True)
         .where(first, "as above"),
+        # the gate was tested, and not each of its states
+        status=shown["status"].where(first, ""),
+        subset=[
+            str(row["subset"]).replace(str(row["signature"]), words.name(row["signature"]))
+            for _, row in shown.iterrows()
+        ]
+        if "signature" in shown
+        else shown["subset"],
     )
     return run_table(
         run,
         "subsets",
         shown,
         columns,
-        caption="Called cells of each gate, all of them and by state. A marker is higher than in "
+        caption="Called cells of each gate, all of them and by state. The status is that of the "
+        "gate, whose donors were tested; states are counted only. A marker is higher than in "
         "uncalled cells of the same donors; the genes that the cells were called by are left out.",
     )
 
@@ -254,7 +267,7 @@ def myeloid_cluster_table(run: RunTables) -> PageTable:
         Column("label", "Claim"),
         Column("where", "Where", "text"),
         Column("cluster", "Cluster", "text"),
-        Column("signature", "Signature", "text"),
+        Column("signature", "Signature"),
         Column("cells", "Cells", "count"),
         Column("share_case", "Share, cases", "percent"),
         Column("share_reference", "Share, reference", "percent"),

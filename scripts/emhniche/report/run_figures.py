@@ -14,60 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from emhniche.report import figures, words
-from emhniche.report.figures import CYCLE, GREY, REASON_COLOURS, styled
-
-
-@styled
-def losses(qc: Mapping[str, Mapping]) -> Figure:
-    """Draw what became of every sample's barcodes, in barcodes."""
-    samples = list(qc)[::-1]
-    reasons = words.order([r for one in qc.values() for r in one["removed"]], list(REASON_COLOURS))
-    palette = figures.reason_colours(reasons)
-    figure, axes = figures.new_figure(7.8, 1.1 + 0.28 * len(samples))
-    axis = axes[0, 0]
-    widest = max(one["n_in"] for one in qc.values())
-    for place, sample in enumerate(samples):
-        one = qc[sample]
-        axis.barh(place, one["n_kept"], height=0.66, color=palette.get("kept", "#CBD5DF"))
-        left = one["n_kept"]
-        for reason in reasons:
-            n = one["removed"].get(reason, 0)
-            axis.barh(place, n, left=left, height=0.66, color=palette[reason])
-            left += n
-        text = f"{words.number(one['n_kept'])} kept, {words.percent(one['n_kept'], one['n_in'])}"
-        axis.text(one["n_in"] + 0.01 * widest, place, text, va="center", fontsize=8.5)
-    axis.set_yticks(range(len(samples)), [words.short(sample, 34) for sample in samples])
-    axis.set(xlabel="barcodes", xlim=(0, widest * 1.22))
-    figures.thousands(axis.xaxis)
-    axis.tick_params(axis="y", length=0)
-    handles = [Patch(color=palette.get("kept", "#CBD5DF"))] + [
-        Patch(color=palette[r]) for r in reasons
-    ]
-    labels = ["kept", *(words.reason(reason) for reason in reasons)]
-    figure.legend(handles, labels, loc="outside upper left", ncols=5, handlelength=1)
-    return figure
-
-
-def loss_counts(qc: Mapping[str, Mapping]) -> pd.DataFrame:
-    """Return the numbers behind :func:`losses`.
-
-    Parameters
-    ----------
-    qc
-        Sample -> its ``qc.json``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``sample``, ``fate`` (``kept`` or the reason of removal) and ``barcodes``; of a sample only
-        the fates that some barcode met, and ``kept``.
-    """
-    rows = [
-        (sample, fate, n)
-        for sample, one in qc.items()
-        for fate, n in {"kept": one["n_kept"], **one["removed"]}.items()
-    ]
-    return pd.DataFrame(rows, columns=["sample", "fate", "barcodes"])
+from emhniche.report.figures import CYCLE, GREY, styled
 
 
 @styled

@@ -105,9 +105,10 @@ def responses(table: pd.DataFrame, titles: dict[str, str]) -> Figure | None:
 
 def _set_names(sets: pd.DataFrame) -> list[str]:
     """Name each set with its axis, or as the control that it is."""
+    of = sets["axis"].where(sets["kind"] != "control", "control")
     return [
-        words.short(f"{row['set']} ({'control' if row['kind'] == 'control' else row['axis']})", 30)
-        for _, row in sets.iterrows()
+        words.short(f"{words.name(name)} ({axis})", 30)
+        for name, axis in zip(sets["set"], of, strict=True)
     ]
 
 

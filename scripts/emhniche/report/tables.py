@@ -23,7 +23,8 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "samples.tsv",
         (
             *("sample", "verdict", "verdict_reason", "kept", "n_in", "n_kept", "share_kept"),
-            *("median_counts", "median_genes", "kept_pct_mito", "sex_observed", "duplicate_of"),
+            *("median_counts", "median_genes", "kept_pct_mito", "share_doublets", "ambient"),
+            *("sex_observed", "sex_status", "duplicate_of"),
         ),
     ),
     "metrics": ("integration/metrics.tsv", ("method", "metric", "value", "floor", "ceiling")),

@@ -60,6 +60,16 @@ STATUSES = {
             "enough independent donors in both arms: the effect has an interval and a p-value",
         ),
         Status(
+            "no_difference",
+            "tested, no difference",
+            "tested, and no difference was found: that is no evidence that there is none",
+        ),
+        Status(
+            "none_called",
+            "tested, none called",
+            "tested, and no cell is called, for the reason that stands beside it",
+        ),
+        Status(
             "effect_only",
             "effect only",
             "the size of the difference can be seen, but too few independent donors stand behind "
