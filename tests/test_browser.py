@@ -385,6 +385,22 @@ def test_keyboard_reaches_everything_and_shows_where_it_is(chromium, files):
             assert unmarked == [], file
 
 
+def test_a_figure_wider_than_the_page_can_be_shown_whole(chromium, root):
+    with opened(chromium, root / "report/index.html", width=390) as one:
+        drawing = one.page.locator("figure .drawing.cut").first.element_handle()
+        figure = drawing.query_selector("xpath=..")
+        width = "(box) => box.scrollWidth - box.clientWidth"
+        assert drawing.evaluate(width) > 50
+        button = figure.query_selector(".hint button")
+        button.click()
+        assert drawing.evaluate(width) <= 1
+        assert figure.query_selector(".hint").inner_text() == "Show it large"
+        button.click()
+        assert drawing.evaluate(width) > 50
+        assert figure.query_selector(".hint").inner_text().startswith("Scroll sideways")
+        one.is_quiet()
+
+
 def test_keys_press_what_they_reach(chromium, root):
     with opened(chromium, root / "report/index.html") as one:
         page = one.page
