@@ -277,6 +277,7 @@ def test_a_saved_map_has_its_title_and_legend(fresh):
         assert said[0].startswith(f"Coloured by {name}")
         assert said[1].startswith(f"UMAP of {n_cells} cells")
         assert all(any(one.startswith(each) for one in said) for each in told)
+        assert max(map(len, said[2:])) < 50  # a name of 300 letters is cut
         width, height = (float(one) for one in svg_size(content))
         file, content = downloaded(page, page.locator("#map-png"))
         assert file == f"umap_{name.replace(' ', '_')}.png" and content.startswith(PNG)
