@@ -3,6 +3,9 @@
 from collections import Counter
 from xml.etree import ElementTree
 
+ZERO = "#bfc6cd"
+"""Colour of a cell without a count of the gene."""
+
 SVG = "{http://www.w3.org/2000/svg}"
 PIXELS = """() => {
   const canvas = document.getElementById("map-canvas");

@@ -24,7 +24,7 @@ from map_reading import colour_map
 
 MILLION = 1_000_000
 INDEX_BYTES = 10_000_000
-REST_BYTES = 3_000_000
+REST_BYTES = 4_000_000
 """What the index takes beside its map: test_demo_pages.py holds the demo's to it."""
 OPEN_SECONDS = 3
 

@@ -277,6 +277,7 @@ def test_a_saved_map_has_its_title_and_legend(fresh):
         assert said[0].startswith(f"Coloured by {name}")
         assert said[1].startswith(f"UMAP of {n_cells} cells")
         assert all(any(one.startswith(each) for one in said) for each in told)
+        assert max(map(len, said[2:])) < 50  # a name of 300 letters is cut
         width, height = (float(one) for one in svg_size(content))
         file, content = downloaded(page, page.locator("#map-png"))
         assert file == f"umap_{name.replace(' ', '_')}.png" and content.startswith(PNG)
@@ -383,6 +384,22 @@ def test_keyboard_reaches_everything_and_shows_where_it_is(chromium, files):
             left, unmarked = browser.tab_through(one.page)
             assert left == [], file
             assert unmarked == [], file
+
+
+def test_a_figure_wider_than_the_page_can_be_shown_whole(chromium, root):
+    with opened(chromium, root / "report/index.html", width=390) as one:
+        drawing = one.page.locator("figure .drawing.cut").first.element_handle()
+        figure = drawing.query_selector("xpath=..")
+        width = "(box) => box.scrollWidth - box.clientWidth"
+        assert drawing.evaluate(width) > 50
+        button = figure.query_selector(".hint button")
+        button.click()
+        assert drawing.evaluate(width) <= 1
+        assert figure.query_selector(".hint").inner_text() == "Show it large"
+        button.click()
+        assert drawing.evaluate(width) > 50
+        assert figure.query_selector(".hint").inner_text().startswith("Scroll sideways")
+        one.is_quiet()
 
 
 def test_keys_press_what_they_reach(chromium, root):

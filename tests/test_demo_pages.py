@@ -7,16 +7,19 @@ import re
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from anndata import read_h5ad
 from sklearn.metrics import adjusted_rand_score
 
 import browser
-from browser import WIDTHS, opened
+from browser import WIDTHS, downloaded, opened
 from emhniche import io
 from emhniche.report.tables import read_run
 from emhniche.settings import load_run
+from map_reading import ZERO, colour_map, dots
 from stated import Tables, glance, sentences
 from traced import expected_glance, numbers_off_by_one, untraced
 from traced_page import Tracer
@@ -27,6 +30,7 @@ from workflow import ROOT, SNAKEMAKE
 pytestmark = pytest.mark.workflow
 
 INDEX_BYTES = 6_000_000
+REST_BYTES = 4_000_000
 SAMPLE_BYTES = 1_000_000
 DEMO = "config/config.yaml"
 
@@ -95,6 +99,53 @@ def test_pages_are_small_for_16_samples_and_10_000_cells(demo, pages):
     index = demo / "report/index.html"
     assert int(sentences(index)[0].split()[0].replace(",", "")) > 10_000
     assert index.stat().st_size < INDEX_BYTES
+    # beside its map, so that there is room for that of a million cells (test_binned.py)
+    written = re.search(r'id="map-data">(.*?)</script>', index.read_text(encoding="utf-8")).group(1)
+    assert index.stat().st_size - len(written) < REST_BYTES
+
+
+@pytest.fixture(scope="module")
+def index(chromium, demo):
+    with opened(chromium, demo / "report/index.html") as one:
+        browser.unfold(one.page)
+        yield one
+        one.is_quiet()
+
+
+def test_the_map_shows_the_cells_of_the_run_by_gene_and_sample(demo, index):
+    cells = read_h5ad(demo / "cells.h5ad", backed="r")
+    kit = np.asarray(cells[:, "Kit"].X.todense()).ravel()
+    index.page.fill("#map-search", "kit")
+    colour_map(index.page, "Kit")
+    assert index.page.inner_text("#map-legend").startswith("Kit, log1p of counts per 10,000")
+    file, content = downloaded(index.page, index.page.locator("#map-svg"))
+    found = dots(content)
+    assert file == "umap_Kit.svg" and found.total() == cells.n_obs
+    assert found[ZERO] == (kit == 0).sum() > 0
+    index.page.fill("#map-search", "")
+    colour_map(index.page, "sample")
+    found = dots(downloaded(index.page, index.page.locator("#map-svg"))[1])
+    assert sorted(found.values()) == sorted(cells.obs["sample"].value_counts())
+
+
+def test_tables_of_the_demo_are_sorted_searched_and_saved(demo, index):
+    index.page.locator("#samples-table thead button", has_text="Mito").click()
+    samples = io.read_table(demo / "samples.tsv").sort_values("kept_pct_mito", kind="stable")
+    shown = index.page.locator("#samples-table tbody tr").all_inner_texts()
+    assert [row.split()[0] for row in shown] == list(samples["sample"])
+    table = "contrasts-table"
+    index.page.fill(f"input[data-filter={table}]", "il36g")
+    button = index.page.locator(f"#{table}-caption .table-tools button")
+    file, content = downloaded(index.page, button)
+    heading, *rows = (line.split("\t") for line in content.decode("utf-8").splitlines())
+    contrasts = io.read_table(demo / "niche/contrasts.tsv")
+    known = contrasts.loc[contrasts["gene"] == "Il36g", "effect"].dropna()
+    assert file == f"{table}.tsv" and 0 < len(rows) <= len(known)
+    for row in rows:
+        one = dict(zip(heading, row, strict=True))
+        assert one["Gene"] == "Il36g"
+        effect = float(one["log2 fold change"].replace("\u2212", "-"))
+        assert np.abs(known - effect).min() <= 0.051
 
 
 def test_every_figure_links_the_table_it_was_drawn_from(pages):

@@ -37,21 +37,44 @@
     });
   }
 
+  const labelled = (text, title, act) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = text;
+    button.title = title;
+    button.addEventListener("click", act);
+    return button;
+  };
+
   // What is wider than the page says that it scrolls; what is folded away has no width yet.
-  // Only what scrolls is a stop for the keyboard.
+  // Only what scrolls is a stop for the keyboard. A figure can be shown whole instead, if smaller.
   const hint = (box) => {
+    const whole = box.classList.contains("whole");
     const cut = box.scrollWidth > box.clientWidth + 1;
     box.classList.toggle("cut", cut);
     if (cut || box.scrollHeight > box.clientHeight + 1) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
     const before = box.previousElementSibling;
     const said = before?.classList.contains("hint") ? before : null;
+    if (whole) return;
     if (!cut) said?.remove();
     if (!cut || said) return;
     const line = document.createElement("p");
     line.className = "hint";
-    line.textContent = "Scroll sideways for the rest \u2192";
+    line.textContent = SCROLL;
     box.before(line);
+    if (box.matches(".drawing")) line.append(" \u00b7 ", fitting(box, line));
+  };
+  const SCROLL = "Scroll sideways for the rest \u2192";
+  const fitting = (box, line) => {
+    const button = labelled("Show it whole", "Fits the figure to the width of the page", () => {
+      const whole = box.classList.toggle("whole");
+      line.firstChild.textContent = whole ? "" : SCROLL;
+      line.childNodes[1].textContent = whole ? "" : " \u00b7 ";
+      button.textContent = whole ? "Show it large" : "Show it whole";
+      hint(box);
+    });
+    return button;
   };
   const watch = new ResizeObserver((entries) => entries.forEach((one) => hint(one.target)));
   for (const box of document.querySelectorAll(".scroll, figure .drawing")) watch.observe(box);
@@ -70,15 +93,6 @@
       shown.textContent = `${count.toLocaleString("en-GB")} rows`;
     });
   }
-
-  const labelled = (text, title, act) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = text;
-    button.title = title;
-    button.addEventListener("click", act);
-    return button;
-  };
 
   const save = (blob, name) => {
     const link = document.createElement("a");
