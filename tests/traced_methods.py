@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 
+from emhniche.celltypist import MIN_PROBABILITY
 from emhniche.response import N_RANDOM
 from stated import Tables, close
 
@@ -10,7 +11,7 @@ Claim = tuple[str, Callable[..., bool | None]]
 
 VERSION = r"\d+(?:\.\d+)+\w*"
 
-OWN_NAMES = {"leiden": "leidenalg", "scikit-learn": "scikit-learn", "umap": "umap-learn"}
+OWN_NAMES = {"pytorch": "torch"}
 """Names of the text whose package has another one."""
 
 
@@ -36,6 +37,7 @@ def method_claims() -> Iterator[Claim]:
     yield r"\bcommit ([0-9a-f]+)", commit
     yield from (_setting(form, *keys) for form, *keys in SETTINGS)
     yield from _latent_claims()
+    yield r"from a probability of ([\d.]+),", lambda _, n: float(n) == MIN_PROBABILITY
     yield (
         r"that of ([\d,]+) random sets",
         lambda _, n: close(n, N_RANDOM),
@@ -54,7 +56,7 @@ SETTINGS = (
     (r"\b(\d+) latent dimensions", "integrate.n_latent"),
     (r"\b(\d+) principal components", "integrate.n_latent"),
     (r"\(peak (\S+)\)", "integrate.scvi.peak_rate"),
-    (r"\(theta (\S+)\)", "integrate.harmony.theta"),
+    (r"; theta (\S+)\)", "integrate.harmony.theta"),
     (r"published labels for (\d+) passes", "integrate.scanvi.label_epochs"),
     (r"\b(\d+) neighbours a cell", "cluster.n_neighbors"),
     (r"whose clusters (\d+) subsamples", "cluster.n_subsamples"),

@@ -14,7 +14,7 @@ from emhniche.axes import Q_LEVEL
 from emhniche.celltypist import MIN_PROBABILITY
 from emhniche.report import index_pictures, index_tables, niche_figures, supply_figures, words
 from page_text import Block, numbered, table_rows
-from stated import N, Tables, close, names, percent
+from stated import N, Tables, close, items, names, percent
 from traced import expected_glance, rules
 from traced_methods import method_claims
 
@@ -370,6 +370,21 @@ def _limit_claims() -> Iterator[Claim]:
         verdict = run.read("niche/design.tsv")["verdict"]
         return close(n, (verdict != "tested").sum()) and close(total, len(verdict))
 
+    def soup(run: Tables, n: str, total: str) -> bool:
+        kinds = [qc["soup"] for qc in run.qc.values()]
+        return close(n, kinds.count("library")) and close(total, len(kinds))
+
+    def never(run: Tables, listed: str) -> bool:
+        table = run.read("niche/contrasts.tsv").query("tier == 'core' & role == 'ligand'")
+        tested = set(table.loc[table["status"] == "tested", "gene"])
+        lost = set(table["gene"]) - tested
+        told = items(listed)
+        more = re.fullmatch(r"(\d+) more", told[-1])
+        named = set(told[:-1]) if more else set(told)
+        return named <= lost and len(named) + int(more[1] if more else 0) == len(lost)
+
+    yield rf"^The files of ({N}) of ({N}) samples? hold no empty droplets", soup
+    yield r"^No contrast could test (.*) in any cell type\.", never
     yield rf"({N}) of ({N}) samples? come from a donor that is not known", unknown
     yield rf"({N}) of ({N}) samples? were sorted or enriched", gated
     yield rf"({N}) of ({N}) contrasts? cannot be tested", untested

@@ -28,7 +28,8 @@ from emhniche.report.glance import glance
 from emhniche.report.index_pictures import draw
 from emhniche.report.interactive import cell_frame, map_data
 from emhniche.report.known_answers_table import known_answers_table
-from emhniche.report.methods import cited, limits, methods_text
+from emhniche.report.limits import limits
+from emhniche.report.methods import cited, methods_text
 from emhniche.report.multiqc import write_lineages
 from emhniche.report.myeloid_findings import not_called
 from emhniche.report.page_tables import PageTable
@@ -122,7 +123,7 @@ def build_index(
             "celltypist": celltypist_section.section(run),
             "tables": tables(run, provenance),
             "axes": axes_table.axes_tables(run),
-            "limits": limits(samples, run["design"]),
+            "limits": limits(run),
             "methods": paragraphs,
             "numbers": numbers,
             "references": references,
@@ -216,9 +217,7 @@ def datasets(run: RunTables, registry: pd.DataFrame, numbers: Mapping[str, int])
 
 def shown_packages(provenance: Mapping) -> list[tuple[str, str]]:
     """Return the versions of the packages that do the work; provenance.json holds all."""
-    wanted = (
-        "snakemake scanpy anndata scvi-tools torch harmonypy leidenalg igraph umap-learn pyucell"
-    )
-    wanted += " pydeseq2 scikit-learn scipy numpy pandas matplotlib"
+    wanted = "snakemake scanpy anndata scvi-tools torch harmonypy igraph umap-learn faiss-cpu"
+    wanted += " illico pydeseq2 scikit-learn scipy numpy pandas matplotlib"
     packages = provenance["packages"]
     return [(name, packages[name]) for name in wanted.split() if name in packages]

@@ -1,14 +1,17 @@
 """How was the run done, in words that a paper can take over?
 
-The text names the settings of this run and the versions recorded in its provenance; each paragraph
-cites its sources by key, and :func:`cited` numbers them in the order they are met.
+The text names the settings of this run and the versions recorded in its provenance. A source is
+cited by its key where it belongs, as in ``by Harmony [@harmony]``; :func:`cited` numbers the keys
+in the order they are met.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
+from emhniche.celltypist import MIN_PROBABILITY
 from emhniche.emh_axes import STRATA
 from emhniche.report import words
 from emhniche.report.references import REFERENCES
@@ -16,15 +19,13 @@ from emhniche.report.sample_checks import call_sentence
 from emhniche.response import N_RANDOM
 
 CELL_ESTIMATE = {
-    "fdr": ("target-decoy over reference donors", "target_decoy"),
-    "power": (
-        "conformal p-values over pooled reference cells, which take no account of how reference "
-        "donors differ",
-        "conformal",
-    ),
+    "fdr": "target-decoy over reference donors [@target_decoy]",
+    "power": "conformal p-values over pooled reference cells [@conformal], which take no account "
+    "of how reference donors differ",
 }
-"""What estimates the false discovery rate of called cells in each mode, and its source."""
+"""What estimates the false discovery rate of called cells in each mode."""
 
+_CITED = re.compile(r" ?\[@([\w-]+)\]")
 
 ANSWERED = ("tested", "effect_only", "described", "pass", "fail")
 """Status of a row that says something."""
@@ -36,8 +37,8 @@ SIGNALS = {
     "ligand_receptor_contrasts": "Pairs of ligand and receptor were compared between arms by the "
     "geometric mean of their levels, on the log scale, over all donors with enough cells of both "
     "lineages.",
-    "score_contrasts": "Scores were compared between arms by a mixed model with an intercept for "
-    "each donor in an arm.",
+    "score_contrasts": "Scores were compared between arms by a linear mixed model with an "
+    "intercept for each donor in an arm [@mixed], whose scatter was drawn towards that of all.",
     "responses": "A response is the mean log2 expression of genes that a signal switches on, less "
     f"that of {N_RANDOM} random sets as abundant in the same cells; it was compared over donors.",
     "emh_index": "The EMH index of a donor is the mean of the log2 odds of HSPC, erythroid cells, "
@@ -53,11 +54,30 @@ SIGNALS = {
 
 @dataclass(frozen=True)
 class Paragraph:
-    """One step of the methods."""
+    """One step of the methods; ``marked`` is its text with its sources where they belong."""
 
     heading: str
-    text: str
-    sources: tuple[str, ...]
+    marked: str
+
+    @property
+    def text(self) -> str:
+        """The text without its sources."""
+        return "".join(text for text, _ in self.parts)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Keys of the sources, each once, in the order they are met."""
+        return tuple(dict.fromkeys(key for _, key in self.parts if key))
+
+    @property
+    def parts(self) -> list[tuple[str, str]]:
+        """The text in pieces, each with the key of the source behind it, if there is one."""
+        pieces, start = [], 0
+        for found in _CITED.finditer(self.marked):
+            if found[1] in REFERENCES:
+                pieces.append((self.marked[start : found.start()], found[1]))
+                start = found.end()
+        return [*pieces, (self.marked[start:], "")]
 
 
 def methods_text(
@@ -84,8 +104,9 @@ def methods_text(
     tool = _Tools(provenance["packages"])
     paragraphs = [
         _workflow(config, provenance, tool),
-        _quality(config["qc"], config["ambient"]),
+        _quality(config["qc"], config["ambient"], tool),
         _cells(config, tool, epochs, provenance.get("accelerator") or {}),
+        _names(config, tool),
         _scores(config["score"]),
         _comparison(config["niche"], tool),
         _signals(config["niche"], tables),
@@ -127,52 +148,6 @@ def cited(
     return numbers, references
 
 
-def limits(samples: pd.DataFrame, design: pd.DataFrame) -> list[str]:
-    """Say what these data cannot show, from the sample sheet and the designs.
-
-    Parameters
-    ----------
-    samples
-        The sample sheet.
-    design
-        ``niche/design.tsv``.
-
-    Returns
-    -------
-    list of str
-        One sentence or two each.
-    """
-    lines = []
-    unknown = samples.index[~samples["donor_known"].astype(bool)]
-    if len(unknown):
-        lines.append(
-            f"{words.number(len(unknown))} of {words.plural(len(samples), 'sample')} come from a "
-            "donor that is not known. They are shown, but never count as replicates."
-        )
-    gated = samples[samples["enrichment"].fillna("none") != "none"]
-    if len(gated):
-        lines.append(
-            f"{words.number(len(gated))} of {words.plural(len(samples), 'sample')} were sorted or "
-            "enriched: how frequent a cell type is in them was set by the gate."
-        )
-    untested = design[design["verdict"] != "tested"]
-    if len(untested):
-        lines.append(
-            f"{words.number(len(untested))} of {words.plural(len(design), 'contrast')} cannot be "
-            "tested on these samples, whatever the method: no statistics can replace the missing "
-            "donors. A difference without a p-value is a description of these samples only."
-        )
-    lines += [
-        "A gene that was not detected may be made all the same: ligands such as Kitl, Csf3 and Lif "
-        "are rare transcripts, and whole-tissue suspensions hold few of the stromal and "
-        "endothelial cells that make them.",
-        "Transcripts are not protein: chemokines bind to cells that do not make them, and soluble "
-        "and membrane-bound KIT ligand are splice forms that 3-prime counts do not tell apart.",
-        "A signature of suppressor cells is a pattern of RNA; it cannot show that they suppress.",
-    ]
-    return lines
-
-
 class _Tools:
     """Names a tool with its version, where that is recorded."""
 
@@ -188,21 +163,25 @@ def _workflow(config: Mapping, provenance: Mapping, tool: _Tools) -> Paragraph:
     return Paragraph(
         "Workflow",
         f"Counts were processed by emh-niche {provenance['pipeline']['version']}, a workflow "
-        f"of {tool('snakemake', 'Snakemake')}, with Python {provenance['python']} and "
-        f"{tool('scanpy', 'Scanpy')}; every random step had the seed {config['seed']}.",
-        ("snakemake", "scanpy"),
+        f"of {tool('snakemake', 'Snakemake')} [@snakemake], with Python {provenance['python']}, "
+        f"{tool('scanpy', 'Scanpy')} [@scanpy], {tool('anndata')}, {tool('numpy', 'NumPy')}, "
+        f"{tool('scipy', 'SciPy')} and {tool('pandas')}; every random step had the seed "
+        f"{config['seed']}.",
     )
 
 
-def _quality(qc: Mapping, ambient: Mapping) -> Paragraph:
+def _quality(qc: Mapping, ambient: Mapping, tool: _Tools) -> Paragraph:
     method = qc["doublets"]["method"]
-    cited = {"boosted": ("scdblfinder",), "scrublet": ("scrublet",)}.get(method, ())
+    by = {
+        "scrublet": f"Scrublet [@scrublet] as in {tool('scanpy', 'Scanpy')}",
+        "boosted": "gradient boosting on simulated doublets, after the idea of scDblFinder "
+        f"[@scdblfinder], by {tool('scikit-learn')}",
+    }
     soup, droplets = "the library's average profile, or that of its empty droplets,", ""
     if ambient["method"] == "cellbender":
-        cited = (*cited, "cellbender")
         soup = "the profile of the empty droplets"
         droplets = (
-            "In files that hold all droplets, CellBender "
+            f"In files that hold all droplets, {tool('cellbender', 'CellBender')} [@cellbender] "
             f"({ambient['cellbender']['epochs']} epochs) told those without a cell, which were "
             "removed, and estimated the ambient share of every other one. "
         )
@@ -215,11 +194,12 @@ def _quality(qc: Mapping, ambient: Mapping) -> Paragraph:
         f"{qc['min_counts']['floor']} and {qc['min_counts']['ceiling']} counts, "
         f"{qc['min_genes']['floor']} and {qc['min_genes']['ceiling']} genes, and "
         f"{qc['max_pct_mito']['floor']} % and {qc['max_pct_mito']['ceiling']} %. "
-        f"{call_sentence(method)} Libraries that failed (too few or poor cells, sex genes against "
-        "the sample sheet, a library entered twice) were left out unless the sheet keeps them. A "
-        f"gene was taken as ambient in a lineage when {soup} explained its "
-        "counts there, after the idea of SoupX.",
-        (*cited, "soupx"),
+        f"{call_sentence(method, by.get(method, ''))} Libraries that failed (too few or poor "
+        "cells, sex genes against the sample sheet, a library entered twice) were left out unless "
+        f"the sheet keeps them. A gene was taken as ambient in a lineage when {soup} explained its "
+        "counts there, after the idea of SoupX [@soupx]. Cell cycle and stress of dissociation "
+        "[@brink] were scored as the mean expression of a set of genes less that of others of like "
+        "expression [@tirosh]; both describe cells, and removed none.",
     )
 
 
@@ -230,42 +210,70 @@ def _cells(config: Mapping, tool: _Tools, epochs: int, device: Mapping) -> Parag
         "Integration and clusters",
         f"Genes of the samples were joined by {config['merge']['genes']}; a gene that a "
         "dataset does not list is missing there, not zero. "
-        f"{_latent_text(integrate, tool('scvi-tools'), epochs, device)} Clusters were found by the "
-        f"Leiden algorithm on the neighbour graph of the {integrate['primary']} latent space "
-        f"({cluster['n_neighbors']} neighbours a cell, itself included{where}), "
-        f"{_resolution(cluster)}; UMAP lays the graph out for the eye only. "
-        "Clusters were named from their pooled counts by marker sets that hold no gene of the "
-        "panel.",
-        (*_LATENT_SOURCES[integrate["primary"]], "leiden", "hennig", "umap"),
+        f"{_latent_text(integrate, tool, epochs, device)} Clusters were found by the "
+        f"Leiden algorithm [@leiden] ({tool('igraph')}) on the neighbour graph of the "
+        f"{integrate['primary']} latent space ({cluster['n_neighbors']} neighbours a cell, itself "
+        f"included{where}), "
+        f"{_resolution(cluster)}; UMAP [@umap] ({tool('umap-learn')}) lays the graph out for the "
+        "eye only.",
     )
+
+
+def _names(config: Mapping, tool: _Tools) -> Paragraph:
+    """Say what named the cells, and what was laid beside the names without changing them."""
+    text = (
+        "Clusters were named from their pooled counts by marker sets that hold no gene of the "
+        "panel. Markers of a cluster were ranked over cells by the area under the curve of the "
+        f"rank-sum test ({tool('illico')}), and tested over donors."
+    )
+    annotate = config["annotate"]
+    if config["cluster"]["zoom"]:
+        which = words.join(words.cells(one) for one in config["cluster"]["zoom"])
+        text += (
+            f" Of {which} the cells were clustered once more by themselves, in the same way and "
+            "space."
+        )
+    if annotate["label_samples"]:
+        text += (
+            f" Published labels of {words.join(annotate['label_samples'])} were carried to all "
+            "other cells by their nearest neighbours in the latent space, but not to cells that "
+            "lie too far from every labelled one; they stand beside the names."
+        )
+    if "celltypist" in annotate:
+        model = str(annotate["celltypist"]["model"]).split("/")[-1]
+        text += (
+            f" The CellTypist model {model} [@celltypist] labelled each cell by its most probable "
+            f"class, from a probability of {MIN_PROBABILITY:g}, as CellTypist does without "
+            "majority voting; its labels stand beside the names and change none."
+        )
+    return Paragraph("Names of cells", text)
 
 
 def _scores(score: Mapping) -> Paragraph:
     return Paragraph(
         "Scores",
-        "Each axis of the panel, its ligands, receptors and antagonists apart, and each "
-        "signature was scored in every cell by the rank-based UCell statistic, over at most "
-        f"{words.number(score['max_rank'])} ranks and no more than the median cell of the "
+        "Each axis of the panel [@panel], its ligands, receptors and antagonists apart, and each "
+        "signature was scored in every cell by the rank-based UCell statistic [@ucell], over at "
+        f"most {words.number(score['max_rank'])} ranks and no more than the median cell of the "
         f"dataset holds genes, and set against {score['n_random']} random gene sets of like "
         "expression. Counts of ambient genes that the soup explains in a lineage were left out.",
-        ("panel", "ucell"),
     )
 
 
 def _comparison(niche: Mapping, tool: _Tools) -> Paragraph:
     return Paragraph(
         "Comparison of niches",
-        "The unit is the donor: counts of a cell type were summed by donor, and donors with "
-        f"fewer than {niche['min_cells']} of its cells were left out. A p-value was given only "
-        f"where each arm has at least {niche['min_units']} known donors and the factor is not "
+        "The unit is the donor [@squair]: counts of a cell type were summed by donor, and donors "
+        f"with fewer than {niche['min_cells']} of its cells were left out. A p-value was given "
+        f"only where each arm has at least {niche['min_units']} known donors and the factor is not "
         "aliased with study, platform or gate, and only for genes with at least "
-        f"{niche['min_counts']} counts. Genes were tested by moderated t tests of log counts, "
-        "weighted by counting noise and a variance between donors after voom; fold changes and "
-        "their intervals are those of a negative binomial model with the dispersions of DESeq2 "
-        f"({tool('pydeseq2', 'PyDESeq2')}) and a Cauchy prior. Frequencies were tested alike, as "
-        "log odds after propeller, from unsorted libraries; the false discovery rate "
-        "was controlled within each contrast and tier of the panel.",
-        ("squair", "voom", "deseq2", "pydeseq2", "propeller", "bh"),
+        f"{niche['min_counts']} counts. Genes were tested by moderated t tests [@smyth] of log "
+        "counts, weighted by counting noise and a variance between donors after voom [@voom]; fold "
+        "changes and their intervals are those of a negative binomial model with the dispersions "
+        f"of DESeq2 [@deseq2] ({tool('pydeseq2', 'PyDESeq2')} [@pydeseq2]) and a Cauchy prior. "
+        "Frequencies were tested alike, as log odds after propeller [@propeller], from unsorted "
+        "libraries; the false discovery rate was controlled [@bh] within each contrast and tier of "
+        "the panel.",
     )
 
 
@@ -281,19 +289,18 @@ def _signals(niche: Mapping, tables: Mapping[str, pd.DataFrame]) -> Paragraph:
             "An interaction is the difference of two differences, of the arms at one place and at "
             "the other; donors found at both are compared with themselves.",
         )
-    return Paragraph("Further comparisons", " ".join(used), ("bh",))
+    return Paragraph("Further comparisons", " ".join(used))
 
 
 def _pathological(myeloid: Mapping) -> Paragraph:
-    estimate, source = CELL_ESTIMATE[myeloid["mode"]]
     return Paragraph(
         "Pathological myeloid cells",
-        "Within one lineage of one tissue, a signature's score was adjusted for maturation on "
+        "Within one lineage of one tissue, a signature's score [@mdsc] was adjusted for maturation "
+        "[@neutrotime] on "
         "cells of reference donors. Cells were to be called only where case donors exceed "
         f"reference donors, with at least {myeloid['min_donors']} donors of "
         f"{myeloid['min_cells']} cells in each arm, at a false discovery rate of "
-        f"{myeloid['q']:g}, estimated by {estimate}.",
-        ("mdsc", "neutrotime", source),
+        f"{myeloid['q']:g}, estimated by {CELL_ESTIMATE[myeloid['mode']]}.",
     )
 
 
@@ -304,11 +311,11 @@ def _resolution(cluster: Mapping) -> str:
         return f"at resolution {tried}"
     return (
         f"at that resolution (of {tried}) whose clusters {cluster['n_subsamples']} subsamples of "
-        "four fifths of the cells give again, by their Jaccard index after Hennig"
+        "four fifths of the cells give again, by their Jaccard index after Hennig [@hennig]"
     )
 
 
-def _latent_text(integrate: Mapping, tool: str, epochs: int, device: Mapping) -> str:
+def _latent_text(integrate: Mapping, tool: _Tools, epochs: int, device: Mapping) -> str:
     """Say how the latent space was made that the clusters were found in."""
     batch = f"the column '{integrate['batch_key']}' of the sample sheet as batch"
     if integrate["primary"] == "pca":
@@ -316,17 +323,18 @@ def _latent_text(integrate: Mapping, tool: str, epochs: int, device: Mapping) ->
     if integrate["primary"] == "harmony":
         return (
             f"{integrate['n_latent']} principal components of log-normalised counts were corrected "
-            f"by Harmony (theta {integrate['harmony']['theta']:g}) with {batch}; tissue is never "
-            "a batch."
+            f"by Harmony [@harmony] ({tool('harmonypy')}; theta "
+            f"{integrate['harmony']['theta']:g}) with {batch}; tissue is never a batch."
         )
     labels = ""
     if integrate["primary"] == "scanvi":
         labels = (
-            " scANVI went on from it with the published labels for "
+            " scANVI [@scanvi] went on from it with the published labels for "
             f"{integrate['scanvi']['label_epochs']} passes: this latent space is supervised."
         )
     return (
-        f"scVI ({tool}) was trained on raw counts with {batch} and {integrate['n_latent']} latent "
+        f"scVI [@scvi] ({tool('scvi-tools')} [@scvi-tools], {tool('torch', 'PyTorch')}) was "
+        f"trained on raw counts with {batch} and {integrate['n_latent']} latent "
         f"dimensions, in {words.plural(epochs, 'pass', 'passes')} over the cells with one cycle of "
         f"the learning rate (peak {integrate['scvi']['peak_rate']:g}); tissue is never a batch."
         f"{labels}{_device_text(device)}"
@@ -343,12 +351,3 @@ def _device_text(device: Mapping) -> str:
     many = device.get("devices", 1)
     what = "a GPU" if many == 1 else f"{many} GPUs"
     return f" It was trained on {what} ({device.get('name') or device['used']}{bits})."
-
-
-_LATENT_SOURCES = {
-    "scvi": ("scvi", "scvi-tools"),
-    "scanvi": ("scvi", "scanvi", "scvi-tools"),
-    "harmony": ("harmony",),
-    "pca": (),
-}
-"""Method of integration -> what is cited for it."""

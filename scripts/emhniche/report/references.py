@@ -66,6 +66,30 @@ REFERENCES = {
         "Andreatta M, Carmona SJ. UCell. Comput Struct Biotechnol J 2021.",
         "10.1016/j.csbj.2021.06.043",
     ),
+    "tirosh": (
+        "Tirosh I et al. Dissecting the multicellular ecosystem of metastatic melanoma by "
+        "single-cell RNA-seq. Science 2016.",
+        "10.1126/science.aad0501",
+    ),
+    "brink": (
+        "van den Brink SC et al. Single-cell sequencing reveals dissociation-induced gene "
+        "expression in tissue subpopulations. Nat Methods 2017.",
+        "10.1038/nmeth.4437",
+    ),
+    "celltypist": (
+        "Domínguez Conde C et al. Cross-tissue immune cell analysis reveals tissue-specific "
+        "features in humans. Science 2022.",
+        "10.1126/science.abl5197",
+    ),
+    "smyth": (
+        "Smyth GK. Linear models and empirical Bayes methods for assessing differential expression "
+        "in microarray experiments. Stat Appl Genet Mol Biol 2004.",
+        "10.2202/1544-6115.1027",
+    ),
+    "mixed": (
+        "Laird NM, Ware JH. Random-effects models for longitudinal data. Biometrics 1982.",
+        "10.2307/2529876",
+    ),
     "squair": (
         "Squair JW et al. Confronting false discoveries in single-cell differential expression. "
         "Nat Commun 2021.",

@@ -142,15 +142,19 @@ def describe_doublets(qc: Mapping) -> str:
     )
 
 
-def call_sentence(method: str) -> str:
-    """Say how a run calls doublets, as a sentence of its methods."""
+def call_sentence(method: str, by: str) -> str:
+    """Say how a run calls doublets, as a sentence of its methods.
+
+    Parameters
+    ----------
+    method
+        ``qc.doublets.method``.
+    by
+        What calls them, with its source.
+    """
     if method == "none":
         return "Doublets were not called."
-    by = {
-        "boosted": "gradient boosting on simulated doublets, after the idea of scDblFinder,",
-        "scrublet": "Scrublet",
-    }
     return (
-        f"Doublets were called by {by[method]} in libraries that were not sorted to one cell a "
-        "well, no more than the loading lets expect."
+        f"Doublets were called by {by} in libraries that were not sorted to one cell a well, no "
+        "more than the loading lets expect."
     )
