@@ -12,7 +12,15 @@ from pathlib import Path
 from emhniche import cluster_limits, emh_axes
 from emhniche.axes import Q_LEVEL
 from emhniche.celltypist import MIN_PROBABILITY
-from emhniche.report import index_pictures, index_tables, niche_figures, supply_figures, words
+from emhniche.marker_levels import N_SHOWN
+from emhniche.report import (
+    index_pictures,
+    index_tables,
+    marker_figure,
+    niche_figures,
+    supply_figures,
+    words,
+)
 from page_text import Block, numbered, table_rows
 from stated import N, Tables, close, items, names, percent
 from traced import expected_glance, rules
@@ -31,8 +39,9 @@ DEFINED = (
     r"\b1 twice their odds",
     r"95th percentile",
     r"\b3-prime counts",
-    r"interval holds? 0\b",
+    r"interval (?:that )?holds? 0\b",
     r"does not hold 0\b",
+    r"interval without 0\b",
 )
 """Words with a number that is no result: what a scale or an interval means."""
 
@@ -189,6 +198,9 @@ def _cell_claims() -> Iterator[Claim]:
                 return True
         return False
 
+    def dots(_: Tables, n: str, least: str) -> bool:
+        return int(n) == N_SHOWN and float(least) == marker_figure.MIN_SHOWN
+
     def markers(run: Tables, n: str) -> bool:
         listed = run.read("annotate/markers.tsv").groupby("cluster").size().clip(upper=int(n))
         rows = table_rows(run.root / "report/index.html")["markers-table"]
@@ -204,7 +216,11 @@ def _cell_claims() -> Iterator[Claim]:
         rf"({N}) cells? in ({N}) clusters? at resolution (\S+), of which .* again in (\S+ %)",
         zoom,
     )
-    yield r"The first (\d+) markers of each cluster", markers
+    yield r"The first (\d+) markers of each cluster\.", markers
+    yield (
+        r"The first (\d+) markers of each cluster, in every cluster\. .* \(none below (\S+) %\)",
+        dots,
+    )
     yield from _label_claims()
 
 
@@ -264,6 +280,7 @@ def _caption_claims() -> Iterator[Claim]:
         least = run.read("niche/emh_axes.tsv")["min_attainable_p"]
         return float(level) == emh_axes.ALPHA and not (least <= float(level)).any()
 
+    yield r"q is above ([\d.]+)(?=[ ,.)])", lambda _, q: float(q.rstrip(".")) == Q_LEVEL
     yield r"q ≤ ([\d.]+)(?=[ ,.)])", lambda _, q: float(q.rstrip(".")) == Q_LEVEL
     yield r"at most (\d+)\b(?!,\d| ranks)", at_most
     yield r"the (\d+) smallest p-values", at_most

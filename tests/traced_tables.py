@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from emhniche.report import words
@@ -79,7 +80,11 @@ def _best(listed: pd.DataFrame, gene: str, niche: str) -> float:
 def _marked(row: Row, listed: pd.DataFrame) -> bool:
     """Tell whether the markers of a subset are those of one row, each with its donors."""
     cells = dict(row)
-    mine = listed[listed["subset"].astype(str) == cells.get("Subset")]
+    shown = [
+        str(one["subset"]).replace(str(one["signature"]), words.name(one["signature"]))
+        for _, one in listed.iterrows()
+    ]
+    mine = listed[np.array(shown, dtype=object) == cells.get("Subset")]
     told = cells.get("Markers", "")
     pairs = re.findall(r"(?:^|, | and )(.+?) \((\d+) of (\d+) donors\)", told)
     if pairs:
