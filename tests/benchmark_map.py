@@ -61,27 +61,26 @@ def enlarge(source: Path, target: Path, n_cells: int, *, seed: int) -> None:
     write_table(calls, target / "myeloid/calls.parquet")
 
 
-def opening(page: Path) -> dict[str, float]:
+def opening(chromium, page: Path) -> dict[str, float]:
     """Open a page in Chromium; return seconds until it is loaded and until its map is drawn."""
-    with browser.started() as chromium:
-        context = chromium.new_context(viewport={"width": 1440, "height": 900}, offline=True)
-        one = context.new_page()
-        tools = context.new_cdp_session(one)
-        tools.send("Performance.enable", {"timeDomain": "threadTicks"})
+    context = chromium.new_context(viewport={"width": 1440, "height": 900}, offline=True)
+    one = context.new_page()
+    tools = context.new_cdp_session(one)
+    tools.send("Performance.enable", {"timeDomain": "threadTicks"})
 
-        def spent() -> float:
-            listed = tools.send("Performance.getMetrics")["metrics"]
-            return {row["name"]: row["value"] for row in listed}["TaskDuration"]
+    def spent() -> float:
+        listed = tools.send("Performance.getMetrics")["metrics"]
+        return {row["name"]: row["value"] for row in listed}["TaskDuration"]
 
-        start, before = time.monotonic(), spent()
-        one.goto(page.resolve().as_uri())
-        loaded = {"load, processor": spent() - before, "load": time.monotonic() - start}
-        one.wait_for_selector("#figure-umap.interactive")
-        one.wait_for_function(
-            "() => document.getElementById('map-canvas').ariaLabel.includes('coloured')"
-        )
-        drawn = {"map, processor": spent() - before, "map": time.monotonic() - start}
-        context.close()
+    start, before = time.monotonic(), spent()
+    one.goto(page.resolve().as_uri())
+    loaded = {"load, processor": spent() - before, "load": time.monotonic() - start}
+    one.wait_for_selector("#figure-umap.interactive")
+    one.wait_for_function(
+        "() => document.getElementById('map-canvas').ariaLabel.includes('coloured')"
+    )
+    drawn = {"map, processor": spent() - before, "map": time.monotonic() - start}
+    context.close()
     return loaded | drawn
 
 
@@ -103,5 +102,6 @@ if __name__ == "__main__":
         f"{index.stat().st_size / 1e6:.2f} MB",
         f"written {written:.0f} s",
     ]
-    told += [f"{what} {seconds:.2f} s" for what, seconds in opening(index).items()]
+    with browser.started() as chromium:
+        told += [f"{what} {spent:.2f} s" for what, spent in opening(chromium, index).items()]
     sys.stdout.write("\t".join(told) + "\n")
