@@ -226,7 +226,7 @@ def test_statuses_are_words_with_reasons(index: Page, run):
 
 def test_what_integration_can_have_undone_is_said_of_the_method_that_was_used(root: Path):
     html = (root / "report/index.html").read_text(encoding="utf-8")
-    told = re.search(r'<ul class="integration">(.*?)</ul>', html, re.S)[1]
+    told = re.search(r'<ul class="integration">(.*?)</ul>', html, re.S)[1].replace("\xa0", " ")
     assert "mix to 92 % of chance" in told
     assert "mix to 21 % of chance" not in told  # another method's
     assert "monocyte/macrophage &lt;b&gt;lie&lt;/b&gt;" in told

@@ -1,11 +1,15 @@
 """The first lines of the index name results, and only what the tests bear out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from emhniche.report import words
+from emhniche.report.axes_table import axes_table
+from emhniche.report.cell_names import meanings
 from emhniche.report.findings import design
 from emhniche.report.standfirst import standfirst
 from emhniche.report.tables import RunTables
@@ -91,3 +95,61 @@ def test_formulas_are_left_to_the_table():
     assert not any("~" in line for line in standfirst(run))
     (said,) = design(run)
     assert said.text == "Tumour against naive: 4 against 4 known donors; few donors."
+
+
+def test_numbers_stay_with_their_signs():
+    assert words.held("8 % of 9 cells (95 % 1 to 2, q 0.01, p <0.1)") == (
+        "8\u00a0% of 9 cells (95\u00a0% 1 to 2, q\u00a00.01, p\u00a0<0.1)"
+    )
+    assert words.held("top 5 of group q") == "top 5 of group q"
+
+
+def test_short_names_of_cell_types_are_explained_where_the_run_has_them(tmp_path):
+    cells = pd.DataFrame({"lineage": ["monocyte_macrophage"], "cell_type": ["RPM"]})
+    own = Path(__file__).parents[1] / "resources/lineages.tsv"
+    # what reads as it stands has no meaning of its own
+    assert meanings(own, cells) == [("RPM", "red-pulp macrophage")]
+    every = pd.read_csv(own, sep="\t")
+    told = every.dropna(subset=["meaning"]).groupby("cell_type")["meaning"].nunique()
+    assert len(told) > 30 and (told == 1).all()
+    # a table of a user's own may do without
+    every.drop(columns="meaning").to_csv(tmp_path / "own.tsv", sep="\t", index=False)
+    assert meanings(tmp_path / "own.tsv", cells) == []
+
+
+def reading(axis: str, which: str, status: str, **found: object) -> dict:
+    row = {"contrast": "c", "axis": axis, "tier": "core", "reading": which, "status": status}
+    row |= {"n_rows": 4, "n_tested": 3, "n_up": 0, "n_down": 0, "direction": "none", "name": None}
+    return row | {"cell_type": None, "effect": np.nan, "caution": None, "reason": "why"} | found
+
+
+def test_axes_stand_in_one_table_what_differs_first():
+    hit = {"name": "Kitl", "cell_type": "EC_sinusoidal", "effect": 2.0, "direction": "up"}
+    second = CONTRAST | {"name": "d", "test": "infection"}
+    rows = [
+        reading("KIT", "reception", "tested"),
+        reading("KIT", "production", "tested", n_up=2, **hit),
+        reading("KIT", "response", "not_testable"),
+        reading("LIF", "production", "effect_only", **hit),
+        reading("LIF", "reception", "tested") | {"contrast": "d"},
+        reading("EPO", "reception", "tested") | {"tier": "extended"},
+    ]
+    run = run_of(genes())
+    run = replace(run, config={"niche": {"contrasts": [CONTRAST, second]}})
+    table = axes_table(replace(run, tables={**run.tables, "axes": pd.DataFrame(rows)}))
+    assert [one.heading for one in table.columns] == [
+        *("Axis", "Tumour against naive", "Infection against naive")
+    ]
+    assert [[text for _, text, _ in row] for row in table.rows] == [
+        [
+            "KIT",
+            "Ligands: Kitl in EC sinusoidal 4.0-fold higher and 1 more (3 tested). No difference: "
+            "receptors (3 tested). Not testable: responses.",
+            "–",
+        ],
+        [
+            "LIF",
+            "Ligands, no p-value: largest Kitl in EC sinusoidal 4.0-fold higher.",
+            "No difference: receptors (3 tested).",
+        ],
+    ]

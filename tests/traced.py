@@ -141,7 +141,7 @@ def odds(run: Tables, title, level, listed) -> bool:
         n = re.fullmatch(r"none of (\d+) lineages differs", listed)[1]
         return close(n, len(tested)) and not (tested["q"] <= float(level)).any()
     rows = (tested[tested["q"] <= float(level)] if level else table[table["effect"].notna()]).copy()
-    effects = dict(zip(names(rows["lineage"]), rows["effect"], strict=True))
+    effects = dict(zip(rows["lineage"].map(words.cells), rows["effect"], strict=True))
     told = [re.fullmatch(rf"(.+) ({SIZE})", one) for one in items(listed)]
     sizes = rows["effect"].abs().sort_values(ascending=False)
     least = min(abs(effects[one[1]]) for one in told)

@@ -12,6 +12,7 @@ from pathlib import Path
 from emhniche import cluster_limits, emh_axes
 from emhniche.axes import Q_LEVEL
 from emhniche.celltypist import MIN_PROBABILITY
+from emhniche.io import read_table
 from emhniche.marker_levels import N_SHOWN
 from emhniche.report import (
     index_pictures,
@@ -125,6 +126,8 @@ def names_of(run: Tables) -> list[str]:
     if len(run.registry):
         found |= set(run.registry["citation"].dropna().astype(str))
     found |= set(run.read("niche/production.tsv")["axis"].astype(str))
+    lineages = read_table(run.config["resources"]["lineages"])
+    found |= set(lineages["meaning"].dropna()) if "meaning" in lineages else set()
     for path, columns in (
         ("niche/contrasts.tsv", ("cell_type", "gene")),
         ("niche/responses.tsv", ("set",)),

@@ -159,7 +159,7 @@ def _kept_claims() -> Iterator[Claim]:
 
 def _check_claims() -> Iterator[Claim]:
     def sex(one: Sample, n: str, which: str) -> bool:
-        return close(n, one.row[f"{which}_counts"])
+        return close(n, one.row["male_counts" if "Y" in which else "female_counts"])
 
     def twins(one: Sample, n: str) -> bool:
         return close(n, one.row["same_cells"])
@@ -198,7 +198,7 @@ def _check_claims() -> Iterator[Claim]:
     def not_searched(one: Sample, why: str) -> bool:
         return why == words.sentence(one.qc["doublets"]["reason"])
 
-    yield rf"({N}) counts of genes of a (female|male)", sex
+    yield rf"({N}) counts of (X[Ii][Ss][Tt]|genes of the Y)", sex
     yield rf"({N}) cells? have the same counts in every gene", twins
     yield rf"complexity is ({N})(?=[;.])", complexity
     yield r"([\d.]+) % of (ribosomal|haemoglobin) genes", share

@@ -31,8 +31,8 @@ def untraced_table(run: Tables, name: str, rows: list[Row], files: list[Path]) -
     if name == "samples-table":
         sheet = run.samples.drop(columns=[c for c in listed if c in run.samples])
         listed = listed.merge(sheet.astype(str), left_on="sample", right_index=True)
-    if name.startswith("axes-table"):
-        return _axes(name, rows, listed)
+    if name == "axes-table":
+        return _axes(rows, listed, run)
     if name == "production-table":
         return _producers(rows, listed)
     if name == "subsets-table":
@@ -94,44 +94,57 @@ def _marked(row: Row, listed: pd.DataFrame) -> bool:
     return not donors or (mine["marker_units"] == float(donors[1])).any()
 
 
-def _axes(name: str, rows: list[Row], listed: pd.DataFrame) -> list[str]:
-    """Ask for what each reading of an axis says; a contrast fits the whole table, or none does."""
-    ends = []
-    for _, table in listed.groupby("contrast"):
-        by = {(one["axis"], one["reading"]): one for _, one in table.iterrows()}
-        ends.append(
-            [
-                f"{name}: {cell}"
-                for row in rows
-                for cell in row[1:]
-                if not _reading(cell[1], by.get((row[0][1], _reading_of(cell[0]))))
-            ]
-        )
-    return min(ends, key=len)
+READINGS = {
+    "ligands": "production",
+    "receptors": "reception",
+    "antagonists and decoys": "restraint",
+    "responses": "response",
+}
 
 
-def _reading_of(heading: str) -> str:
-    return heading.split(" (")[0].lower()
+def _axes(rows: list[Row], listed: pd.DataFrame, run: Tables) -> list[str]:
+    """Ask for what is said of each axis in each contrast."""
+    wrong = []
+    for (_, axis), *cells in rows:
+        for title, text in cells:
+            mine = listed[
+                (listed["contrast"] == run.contrast[title])
+                & (listed["axis"] == axis)
+                & (listed["tier"] == "core")
+            ].set_index("reading")
+            if not _readings(text, mine):
+                wrong.append(f"axes-table: {axis}, {title}: {text}")
+    return wrong
 
 
-def _reading(text: str, row: pd.Series | None) -> bool:
-    if row is None:
-        return not re.search(r"(?<!\w)\d", text)
-    none = re.match(r"none of ([\d,]+) tested|(1) tested, it does not differ", text)
-    if none:
-        return close(none[1] or none[2], row["n_tested"]) and row["n_up"] + row["n_down"] == 0
-    some = re.fullmatch(
-        rf"(\S.*?) in (.+?) (?:the change is )?({SIZE})(?: and (\d+) more[^;]*)?; (\d+) tested.*",
-        text,
+def _readings(text: str, mine: pd.DataFrame) -> bool:
+    nouns = "|".join(READINGS)
+    said = re.findall(rf"\b({nouns}) \((\d+) tested\)", text)
+    calm = all(
+        close(n, mine.loc[READINGS[noun], "n_tested"])
+        and mine.loc[READINGS[noun], "direction"] == "none"
+        for noun, n in said
     )
-    if some:
-        return (
-            (some[1], some[2]) == (row["name"], words.name(row["cell_type"]))
-            and fold(some[3], row["effect"])
-            and int(some[6] or 0) == row["n_up"] + row["n_down"] - 1
-            and close(some[7], row["n_tested"])
-        )
-    many = re.search(r"in any of (\d+) rows, most often: (.*)$", text)
-    if many:
-        return close(many[1], row["n_rows"]) and many[2] == row["reason"]
-    return not re.search(r"(?<!\w)\d", text) or str(row["reason"]) in text
+    found = re.findall(
+        rf"({nouns})(, no p-value)?: (?:largest )?(\S.*?) in (.+?) (?:the change is )?({SIZE})"
+        r"(?: and (\d+) more)?(?(2)|.*? \((\d+) tested\))",
+        text,
+        flags=re.IGNORECASE,
+    )
+    told = all(
+        (gene, cells) == (row["name"], words.name(row["cell_type"]))
+        and fold(size, row["effect"])
+        and (unsure or close(n, row["n_tested"]))
+        and (unsure or int(more or 0) == row["n_up"] + row["n_down"] - 1)
+        for noun, unsure, gene, cells, size, _, _, more, n in found
+        for row in [mine.loc[READINGS[noun.lower()]]]
+    )
+    # no other number, and every reading that differs is named
+    there = ((mine["status"] == "tested") & (mine["direction"] != "none")).sum()
+    return (
+        calm
+        and told
+        and len(said) + sum(bool(one[-1]) for one in found) == text.count(" tested)")
+        and sum(not one[1] for one in found) == there
+        and len(found) == len(re.findall(SIZE, text))
+    )

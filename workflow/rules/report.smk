@@ -230,6 +230,7 @@ rule report:
         myeloid_clusters="<results>/myeloid/clusters.tsv",
         known_answers="<results>/known_answers.tsv",
         provenance="<results>/provenance.json",
+        lineages=run.config["resources"]["lineages"],
     output:
         index=report(
             "<results>/report/index.html",

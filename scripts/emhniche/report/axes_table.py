@@ -1,80 +1,82 @@
-"""How are the readings of an axis shown: a table a contrast, a row an axis, a column a reading?"""
+"""How are the readings of an axis shown: a row an axis, a column a contrast, in a few words?"""
 
 from collections.abc import Mapping
 
 import pandas as pd
 
-from emhniche.axes import Q_LEVEL, READINGS, RESPONSE
+from emhniche.axes import Q_LEVEL, RESPONSE
 from emhniche.report import words
-from emhniche.report.page_tables import Column, PageTable, page_table
-from emhniche.report.tables import TABLES, RunTables, contrast_titles
+from emhniche.report.index_tables import run_table
+from emhniche.report.page_tables import Column, PageTable
+from emhniche.report.tables import RunTables, contrast_titles
 
-HEADINGS = {
-    "production": "Production (ligands)",
-    "reception": "Reception (receptors)",
-    "restraint": "Restraint (antagonists, decoys)",
-    RESPONSE: "Response (genes switched on)",
+READING_WORDS = {
+    "production": "ligands",
+    "reception": "receptors",
+    "restraint": "antagonists and decoys",
+    RESPONSE: "responses",
 }
+"""What a reading is called on the page."""
 
 
-def axes_tables(run: RunTables) -> list[PageTable]:
-    """Return a table a contrast: what each reading says of each core axis."""
+def axes_table(run: RunTables) -> PageTable:
+    """Return one row a core axis: what its readings say in each contrast.
+
+    What differs comes first, then which readings were tested in vain, then those that nobody could
+    test; why not is in the file.
+    """
     every = run["axes"]
+    rows = every[every["tier"] == "core"]
     titles = contrast_titles(run)
-    verdicts = run["design"].set_index("contrast")["verdict"]
-    tables = []
-    for number, contrast in enumerate(run.config["niche"]["contrasts"]):
-        name = contrast["name"]
-        rows = every[(every["contrast"] == name) & (every["tier"] == "core")]
-        if rows.empty:
+    contrasts = {one["name"]: one for one in run.config["niche"]["contrasts"]}
+    shown = [name for name in contrasts if name in set(rows["contrast"])]
+    axes = sorted(set(rows["axis"].astype(str)))
+    table = pd.DataFrame({"axis": axes})
+    for name in shown:
+        mine = rows[rows["contrast"] == name]
+        table[name] = [_said(mine[mine["axis"] == axis], contrasts[name]) for axis in axes]
+    return run_table(
+        run,
+        "axes",
+        table,
+        [Column("axis", "Axis", "text"), *(Column(name, titles[name], "prose") for name in shown)],
+        caption="Core axes: ligands in any cell, receptors in blood-forming and myeloid cells, "
+        "antagonists and decoys, and genes that the signal switches on. Named is the clearest "
+        f"tested difference (q ≤ {Q_LEVEL:g}, with an interval on one side of 0); that none "
+        "differs is no evidence that none does.",
+    )
+
+
+def _said(rows: pd.DataFrame, contrast: Mapping) -> str:
+    """Say in a few words what the readings of an axis found in one contrast."""
+    by = {row["reading"]: row for _, row in rows.iterrows()}
+    found: list[str] = []
+    calm: list[str] = []
+    mute: dict[str, list[str]] = {}
+    for reading, noun in READING_WORDS.items():
+        row = by.get(reading)
+        if row is None:
             continue
-        caption = f"{titles[name]}: {words.status(verdicts[name]).word}."
-        tables.append(
-            page_table(
-                f"axes-table-{number}",
-                _by_axis(rows, contrast),
-                [
-                    Column("axis", "Axis", "text"),
-                    *(Column(key, heading, "prose") for key, heading in HEADINGS.items()),
-                ],
-                caption=f"{caption} Core axes: ligands in any cell, receptors in blood-forming and "
-                f"myeloid cells. Named is the clearest tested difference (q ≤ {Q_LEVEL:g}, with an "
-                "interval on one side of 0); that none differs is no evidence that none does.",
-                source=f"../{TABLES['axes'][0]}",
-            )
-        )
-    return tables
+        tested = f"({words.number(row['n_tested'])} tested)"
+        if row["status"] == "tested" and row["direction"] == "none":
+            calm.append(f"{noun} {tested}")
+        elif row["status"] == "tested":
+            found.append(f"{words.capital(noun)}: {_where(row, contrast)}{_rest(row)} {tested}")
+        elif row["status"] == "effect_only" and not words.is_missing(row["effect"]):
+            found.append(f"{words.capital(noun)}, no p-value: largest {_where(row, contrast)}")
+        else:
+            mute.setdefault(words.status(row["status"]).word, []).append(noun)
+    parts = [*found, *([f"No difference: {words.join(calm)}"] if calm else [])]
+    parts += [f"{words.capital(word)}: {words.join(nouns)}" for word, nouns in mute.items()]
+    return " ".join(f"{part}." for part in parts) or words.MISSING
 
 
-def _by_axis(rows: pd.DataFrame, contrast: Mapping) -> pd.DataFrame:
-    """Return one row an axis with what each reading says, in words."""
-    said = {(row["axis"], row["reading"]): _said(row, contrast) for _, row in rows.iterrows()}
-    not_asked = "not asked of an interaction" if contrast.get("interaction") else "no set of genes"
-    absent = dict.fromkeys(READINGS, "the panel has none") | {RESPONSE: not_asked}
-    axes = sorted(set(rows["axis"]))
-    table = {key: [said.get((axis, key), absent[key]) for axis in axes] for key in HEADINGS}
-    return pd.DataFrame({"axis": axes, **table})
-
-
-def _said(row: pd.Series, contrast: Mapping) -> str:
-    """Say in a few words what one reading found, or why it found nothing."""
-    n_rows = words.number(row["n_rows"])
-    if row["status"] != "tested":
-        word = words.status(row["status"]).word
-        if row["status"] == "effect_only" and not words.is_missing(row["effect"]):
-            return f"{word}: largest {_where(row, contrast)}"
-        why = "" if words.is_missing(row["reason"]) else str(row["reason"])
-        if why and row["n_rows"] > 1:
-            return f"{word} in any of {n_rows} rows, most often: {why}"
-        return f"{word}: {why}" if why else word
-    tested = words.number(row["n_tested"])
-    if row["direction"] == "none":
-        return "1 tested, it does not differ" if tested == "1" else f"none of {tested} tested"
+def _rest(row: pd.Series) -> str:
+    """Say how many more rows of a reading differ, and what to be careful of."""
     more = int(row["n_up"]) + int(row["n_down"]) - 1
     both = ", some the other way" if row["direction"] == "both" else ""
     rest = f" and {words.number(more)} more{both}" if more else ""
-    caution = "" if words.is_missing(row["caution"]) else f". But {row['caution']}"
-    return f"{_where(row, contrast)}{rest}; {tested} tested{caution}"
+    return rest if words.is_missing(row["caution"]) else f"{rest}, but {row['caution']}"
 
 
 def _where(row: pd.Series, contrast: Mapping) -> str:

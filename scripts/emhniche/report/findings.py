@@ -204,7 +204,7 @@ def _tested_frequencies(tested: pd.DataFrame, title: str) -> Finding:
 def _largest_odds(part: pd.DataFrame) -> str:
     top = part.loc[part["effect"].abs().sort_values(ascending=False).index[:NAMED]]
     return words.join(
-        f"{words.name(r['lineage'])} {words.fold(r['effect'])}" for _, r in top.iterrows()
+        f"{words.cells(r['lineage'])} {words.fold(r['effect'])}" for _, r in top.iterrows()
     )
 
 

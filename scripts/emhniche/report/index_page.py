@@ -4,6 +4,7 @@
 The page follows the order in which the run was made.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from emhniche.report import (
     words,
     zoom_section,
 )
+from emhniche.report.cell_names import meanings
 from emhniche.report.figure_tables import figure_tables, write_figure_tables
 from emhniche.report.findings import all_findings
 from emhniche.report.glance import glance
@@ -108,7 +110,7 @@ def build_index(
             "simulated": bool(config.get("simulate")),
             "planted_link": "planted.html",
             "contents": CONTENTS,
-            "standfirst": standfirst(run),
+            "standfirst": [_led(line, contrast_titles(run)) for line in standfirst(run)],
             "glance": glance(run),
             "asked": asked(run),
             "datasets": datasets(run, used, numbers),
@@ -119,10 +121,10 @@ def build_index(
             "pictures": pictures,
             "map": map_data(run, genes, seed=config["seed"]),
             "zooms": zoom_section.sections(run),
+            "meanings": meanings(Path(config["resources"]["lineages"]), run["annotation"]),
             "transferred": transferred_section.section(run),
             "celltypist": celltypist_section.section(run),
             "tables": tables(run, provenance),
-            "axes": axes_table.axes_tables(run),
             "limits": limits(run),
             "methods": paragraphs,
             "numbers": numbers,
@@ -135,6 +137,13 @@ def build_index(
     write_text(page, report / "index.html")
 
 
+def _led(line: str, titles: Mapping[str, str]) -> tuple[str, str]:
+    """Part a line into the title of the contrast that it is about, and the rest."""
+    fitting = [one for one in titles.values() if re.match(rf"{re.escape(one)}[:,] ", line)]
+    lead = max(fitting, key=len, default="")
+    return lead, line.removeprefix(lead)
+
+
 def tables(run: RunTables, provenance: Mapping) -> dict[str, PageTable]:
     """Return every table of the index page by its place in the template."""
     return {
@@ -145,6 +154,7 @@ def tables(run: RunTables, provenance: Mapping) -> dict[str, PageTable]:
         "clusters": index_tables.cluster_table(run),
         "markers": index_tables.marker_table(run),
         "coverage": index_tables.coverage_table(run),
+        "axes": axes_table.axes_table(run),
         "producers": niche_tables.producer_table(run),
         "design": niche_tables.design_table(run),
         "contrasts": niche_tables.contrast_table(run),

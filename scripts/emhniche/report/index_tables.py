@@ -112,9 +112,16 @@ def _split_shared(table: pd.DataFrame, columns: Sequence[Column]) -> tuple[list[
         for column in columns
         if not table[column.key].map(words.is_missing).any() and table[column.key].nunique() == 1
     ]
-    values = [f"{one.heading.lower()} {words.name(table[one.key].iloc[0])}" for one in same]
+    values = [_shared(one, table[one.key].iloc[0]) for one in same]
     sentence = f" The same for all: {'; '.join(values)}." if values else ""
     return [column for column in columns if column not in same], sentence
+
+
+def _shared(column: Column, value: object) -> str:
+    """Say what all samples have in common, such as ``dataset demo``."""
+    if column.key == "enrichment" and value == "none":
+        return "not sorted or enriched"
+    return f"{column.heading.lower()} {words.name(value)}"
 
 
 def loss_table(run: RunTables) -> PageTable:

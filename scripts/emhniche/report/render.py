@@ -177,6 +177,7 @@ def _environment() -> jinja2.Environment:
         reason=words.reason,
         sentence=words.sentence,
         in_words=words.join,
+        held=words.held,
     )
     environment.globals.update(
         status=words.status,

@@ -6,6 +6,7 @@ Sentences of a sample page, from its row of ``samples.tsv`` and its ``qc.json``.
 from collections.abc import Mapping
 
 from emhniche.report import words
+from emhniche.sex_genes import SEX_GENES
 
 EXPECTED_FROM = {
     "cells_loaded": "by the number of cells loaded",
@@ -37,17 +38,23 @@ def describe_use(row: Mapping) -> str:
     return ""
 
 
-def describe_sex(row: Mapping) -> str:
-    """Say what the sex genes show, beside what the sample sheet says."""
+def describe_sex(row: Mapping, species: str) -> str:
+    """Say what the sex genes of a species show, beside what the sample sheet says."""
+    genes = SEX_GENES[species]
+    named = {
+        "female": words.join(genes["female"]),
+        "male": f"genes of the Y chromosome ({', '.join(genes['male'])})",
+    }
     counts = [
-        f"{words.number(row[f'{sex}_counts'])} counts of genes of a {sex}"
-        for sex in ("female", "male")
+        f"{words.number(row[f'{sex}_counts'])} counts of {what}"
+        for sex, what in named.items()
         if not words.is_missing(row[f"{sex}_counts"])
     ]
+    kind = {"female": "that females alone make", "male": "of the Y chromosome"}
     unlisted = [s for s in ("female", "male") if words.is_missing(row[f"{s}_counts"])]
     seen = f"The kept cells hold {words.join(counts)}" if counts else "No sex gene is listed"
     if counts and unlisted:
-        seen += f"; the file lists no gene of a {unlisted[0]}, so a mix cannot be excluded"
+        seen += f"; the file lists no gene {kind[unlisted[0]]}, so a mix cannot be excluded"
     stated = "" if words.is_missing(row["sex"]) else str(row["sex"])
     expected = f"The sample sheet says {stated}" if stated else "The sample sheet names no sex"
     outcome = {

@@ -96,7 +96,7 @@ def build_sample_page(
             "qc": qc,
             "summary": summarise(qc),
             "use": sample_checks.describe_use(judged),
-            "sex": sample_checks.describe_sex(judged),
+            "sex": sample_checks.describe_sex(judged, sheet["species"]),
             "twin": sample_checks.describe_twin(judged),
             "states": sample_checks.describe_states(qc),
             "state_rows": sample_checks.state_rows(qc),

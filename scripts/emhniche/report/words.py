@@ -5,6 +5,7 @@ everywhere and a missing value is never shown as zero.
 """
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -258,6 +259,12 @@ def reason(value: object) -> str:
     if is_missing(value):
         return "kept"
     return REASON_WORDS.get(str(value), str(value).replace("_", " "))
+
+
+def held(text: object) -> str:
+    """Keep a number and its sign on one line: no-break spaces in ``12 %`` and ``q 0.01``."""
+    text = re.sub(r"(?<=\d) %", "\u00a0%", str(text))
+    return re.sub(r"(?<![\w-])([pq]) (?=[<≤]? ?\d)", "\\1\u00a0", text)
 
 
 def sentence(text: object) -> str:
