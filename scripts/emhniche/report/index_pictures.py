@@ -171,7 +171,8 @@ def _talk(run: RunTables) -> list[Picture]:
             "talk-changes",
             talk_figure.changes(compared, core, contrast_titles(run)),
             caption="Where producers and receivers of the core axes differ: green is a higher "
-            f"score in the first arm, purple a lower one. Triangles: tested, q ≤ {Q_LEVEL:g} and "
+            "score in the first arm, purple a lower one (where two changes are compared: a greater "
+            f"and a smaller change). Triangles: tested, q ≤ {Q_LEVEL:g} and "
             f"an interval on one side of 0. {fields}",
             tables=_sources("ligand_receptor_contrasts"),
             nothing="No score of a core axis could be compared between the arms of a contrast.",

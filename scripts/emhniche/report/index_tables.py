@@ -221,7 +221,7 @@ def cluster_table(run: RunTables) -> PageTable:
         Column("cell_type_confidence", "Confidence of it", "hundredths"),
         Column("found_again", "Found again", "percent"),
         Column("markers", "First markers", "prose"),
-        Column("runner_up", "Runner-up lineage"),
+        Column("runner_up", "Runner-up"),
         Column("margin", "Margin", "hundredths"),
         *agreement,
     ]
@@ -241,7 +241,8 @@ def cluster_table(run: RunTables) -> PageTable:
         caption="Clusters. Confidence: share of resamples of the marker genes in which this "
         "lineage wins, and then this cell type among those of the lineage. Where no cell type's "
         "set fits, the lineage stands in its place with its own confidence. Found again: share of "
-        f"subsamples of the cells that give the cluster again.{told}",
+        "subsamples of the cells that give the cluster again. Runner-up: the lineage that comes "
+        f"second, and by how much.{told}",
     )
 
 

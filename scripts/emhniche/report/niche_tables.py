@@ -195,7 +195,7 @@ def gate_table(run: RunTables) -> PageTable:
         Column("cells", "Cells", "count"),
         Column("status", "Status", "status"),
         Column("reason", "Why", "prose"),
-        Column("effect", "Effect", "signed"),
+        Column("effect", "Effect (√ of share)", "hundredths"),
         Column("p", "p", "p"),
     ]
     return run_table(

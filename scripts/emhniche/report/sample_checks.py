@@ -108,10 +108,10 @@ def describe_states(qc: Mapping) -> str:
         f"{words.number(cycling)} of {words.plural(total, 'cell')} "
         f"({words.percent(cycling, total)}) are in S ({words.number(phases['S'])}) or G2/M "
         f"({words.number(phases['G2M'])}) by their genes. These shares are approximate and "
-        "grow with depth: a cell counts that holds two genes of a phase and more of them than of "
-        "other genes of like expression, which resting cells of a deep library do as well, and "
-        "half of all cells where all are alike. Compare lineages of one library. Both columns "
-        "describe; no barcode is removed for its state."
+        "grow with depth: a cell is counted when it holds two genes of a phase, and more of them "
+        "than of other genes of like expression. Resting cells of a deep library do so too, and "
+        "where all cells are alike, half of them. Compare lineages of one library rather than "
+        "libraries. Both columns describe; no barcode is removed for its state."
     )
 
 

@@ -59,7 +59,7 @@ def talk(pairs: pd.DataFrame, core: pd.DataFrame) -> Figure | None:
         return None
     niches = words.order(pairs["niche"], ["marrow", "extramedullary"])
     norm = Normalize(np.floor(levels["score"].min()) - 1, np.ceil(levels["score"].max()))
-    grid = _Grid(_rows(levels, pairs), _receivers(levels), len(niches))
+    grid = _Grid(_rows(levels, pairs), _receivers(levels), len(niches), silent="none scored")
     for axis, niche in zip(grid.maps, niches, strict=True):
         part = levels[levels["niche"] == niche]
         axis.set_title(words.capital(words.name(niche)), fontsize=8.5)
@@ -98,7 +98,7 @@ def changes(
     shown = [name for name in titles if name in set(contrasts["contrast"])]
     reach = max(1.0, float(sized["effect"].abs().quantile(0.98)))
     norm = Normalize(-reach, reach)
-    grid = _Grid(_rows(sized, contrasts), _receivers(sized), len(shown))
+    grid = _Grid(_rows(sized, contrasts), _receivers(sized), len(shown), silent="none compared")
     for axis, name in zip(grid.maps, shown, strict=True):
         part = sized[sized["contrast"] == name]
         axis.set_title(_wrapped(titles[name]), fontsize=8.5)
@@ -170,10 +170,14 @@ class _Grid:
     ----------
     figure, maps
         The figure and one :class:`matplotlib.axes.Axes` a map.
+    silent
+        What stands in the row of an axis of which there is nothing.
     """
 
-    def __init__(self, rows: pd.DataFrame, receivers: list[str], n_maps: int) -> None:
-        self.rows, self.receivers = rows, receivers
+    def __init__(
+        self, rows: pd.DataFrame, receivers: list[str], n_maps: int, *, silent: str
+    ) -> None:
+        self.rows, self.receivers, self.silent = rows, receivers, silent
         wide = min(n_maps, max(2, int(MAX_WIDTH / (SIDE * len(receivers) + 0.3))))
         deep = -(-n_maps // wide)
         width = max(4.1 + wide * (SIDE * len(receivers) + 0.25), 7.6)
@@ -217,7 +221,7 @@ class _Grid:
         style |= {"ha": "right", "va": "center", "fontsize": 7.5}
         for place, row in self.rows[~self.rows.duplicated(PAIR)].iterrows():
             text = f"{words.short(row['ligand'], 10)} → {words.short(row['receptor'], 10)}"
-            text = text if row["ligand"] else "none scored"
+            text = text if row["ligand"] else self.silent
             axis.annotate(text, (0, place), (-98, 0), style="italic", **style)
         for place, row in self.rows[~self.rows.duplicated("axis")].iterrows():
             text = words.short(row["axis"], 12)
