@@ -34,9 +34,6 @@ DEFINED = (
     r"\b3-prime counts",
     r"interval holds? 0\b",
     r"does not hold 0\b",
-    r"\bholds 0\b",
-    r"interval without 0\b",
-    r"\(none below 1 %\)",
 )
 """Words with a number that is no result: what a scale or an interval means."""
 
@@ -210,11 +207,7 @@ def _cell_claims() -> Iterator[Claim]:
         rf"({N}) cells? in ({N}) clusters? at resolution (\S+), of which .* again in (\S+ %)",
         zoom,
     )
-    yield r"(?<!\. )The first (\d+) markers of each cluster", markers
-    yield (
-        r"^Figure \d+\. The first (\d+) markers of each cluster",
-        lambda _, n: int(n) == vars(index_pictures).get("N_SHOWN"),
-    )
+    yield r"The first (\d+) markers of each cluster", markers
     yield from _label_claims()
 
 
@@ -274,7 +267,7 @@ def _caption_claims() -> Iterator[Claim]:
         least = run.read("niche/emh_axes.tsv")["min_attainable_p"]
         return float(level) == emh_axes.ALPHA and not (least <= float(level)).any()
 
-    yield r"q (?:≤|is above) ([\d.]+)(?=[ ,.)])", lambda _, q: float(q.rstrip(".")) == Q_LEVEL
+    yield r"q ≤ ([\d.]+)(?=[ ,.)])", lambda _, q: float(q.rstrip(".")) == Q_LEVEL
     yield r"at most (\d+)\b(?!,\d| ranks)", at_most
     yield r"the (\d+) smallest p-values", at_most
     yield r"^Figure \d+\. (.+?): what lineages .* None of ([\d,]+) differs at q ≤ ([\d.]+)\.$", calm

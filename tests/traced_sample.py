@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from emhniche.report import sample_states, words
-from page_text import linked, numbered, table_rows
+from page_text import numbered, table_rows
 from stated import N, close, percent
 from traced_page import unclaimed
-from traced_rows import faults, read
+from traced_rows import faults
 
 Claim = tuple[str, Callable[..., bool | None]]
 
@@ -70,6 +70,8 @@ def untraced_tables(one: Sample, page: Path) -> list[str]:
     states = states.assign(share=states["cycling"] / states["n"].where(states["n"] > 0))
     states["n"] = states["n"].where(states["n"] > 0)
     ambient = pd.DataFrame(one.qc["ambient_genes"])
+    if len(ambient):
+        ambient["share"] = ambient["cells_detected"] / ambient["n_cells"]
     limits = pd.DataFrame(one.qc["thresholds"])
     wide = limits.pivot_table(index="lineage", columns="metric", values="value", sort=False)
     wide = wide.reindex(columns=["n_counts", "n_genes", "pct_mito"])
@@ -81,13 +83,7 @@ def untraced_tables(one: Sample, page: Path) -> list[str]:
         "threshold": wide,
     }
     for name, rows in table_rows(page).items():
-        kind = next((key for key in files if key in name.lower()), None)
-        beside = linked(page, name)
-        if kind == "ambient" and beside:
-            files[kind] = read(beside[0])
-        if kind == "ambient" and len(files[kind]):
-            share = files[kind]["cells_detected"] / files[kind]["n_cells"]
-            files[kind] = files[kind].assign(share=share)
+        kind = next((key for key in files if name.lower().startswith(key)), None)
         if kind is None:
             wrong.append(f"{name}: a table that nothing traces")
         elif rows:

@@ -79,8 +79,7 @@ def _best(listed: pd.DataFrame, gene: str, niche: str) -> float:
 def _marked(row: Row, listed: pd.DataFrame) -> bool:
     """Tell whether the markers of a subset are those of one row, each with its donors."""
     cells = dict(row)
-    told = {str(cells.get("Subset"))}
-    mine = listed[listed["subset"].isin(told) | names(listed["subset"].astype(str)).isin(told)]
+    mine = listed[listed["subset"].astype(str) == cells.get("Subset")]
     told = cells.get("Markers", "")
     pairs = re.findall(r"(?:^|, | and )(.+?) \((\d+) of (\d+) donors\)", told)
     if pairs:
