@@ -47,6 +47,6 @@ def test_quantiles_are_those_of_the_kept_cells():
 def test_counts_are_on_a_log_axis_and_what_was_not_measured_is_said():
     counts, genes, mito = quality(quality_by_sample(cells(), SHEET)).axes
     assert counts.get_xscale() == genes.get_xscale() == "log" and mito.get_xscale() == "linear"
-    assert [text.get_text() for text in mito.texts] == ["not measured"] * 2
-    assert [text.get_text() for text in counts.texts] == ["not measured"]
+    assert [text.get_text() for text in mito.texts] == ["no cell in the run", "not measured"]
+    assert [text.get_text() for text in counts.texts] == ["no cell in the run"]
     assert quality(quality_by_sample(cells().iloc[:0], SHEET)) is None

@@ -138,6 +138,7 @@ def quality(table: pd.DataFrame) -> Figure | None:
     if table["median"].isna().all():
         return None
     samples = list(dict.fromkeys(table["sample"]))[::-1]
+    held = set(table.loc[table["n_cells"] > 0, "sample"])
     figure, axes = figures.new_figure(
         9.2, 0.75 + 0.26 * len(samples), columns=len(MEASURES), sharey=True
     )
@@ -154,10 +155,9 @@ def quality(table: pd.DataFrame) -> Figure | None:
             markeredgecolor=INK, markeredgewidth=0.9,
         )  # fmt: skip
         for place in places[~known]:
+            text = "not measured" if samples[place] in held else "no cell in the run"
             style = {"color": QUIET, "style": "italic", "fontsize": 8, "va": "center"}
-            axis.annotate(
-                "not measured", (0.02, place), xycoords=("axes fraction", "data"), **style
-            )
+            axis.annotate(text, (0.02, place), xycoords=("axes fraction", "data"), **style)
         positive = known.any() and own.loc[known, "q05"].min() > 0
         if metric in ON_LOG and positive:
             axis.set_xscale("log")

@@ -133,7 +133,7 @@ def by_niche(pairs: pd.DataFrame) -> pd.DataFrame:
         ``share`` (of the niche's) and ``ambient`` (in at least half of them the soup explains the
         counts of a side).
     """
-    units = pairs.drop_duplicates(["niche", "dataset", "unit"]).groupby("niche").size()
+    units = pairs.drop_duplicates(["niche", "dataset", "condition", "unit"]).groupby("niche").size()
     scored = pairs[pairs["score"].notna() & (pairs["status"] != "not_testable")]
     table = scored.groupby(["niche", *ROW, "receiver"], as_index=False).agg(
         score=("score", "mean"), units=("score", "size"), ambient=("ambient", "mean")
