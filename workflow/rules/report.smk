@@ -284,7 +284,7 @@ rule crate:
     """Copy what the run was given, and describe its files, their sums and the software."""
     input:
         results=[
-            *rules.report.input,
+            *(path for path in rules.report.input if path != rules.report.input.lineages),
             *rules.report.output,
             *expand(rules.qc_page.output.tables, sample=run.samples.index),
             "<results>/atlas.h5ad",
