@@ -1,7 +1,9 @@
 # Each target first sets up what it needs; on a new machine that is all, and later nothing.
 CORES ?= all
-# A file of tests is one worker's; the files that take longest begin (tests/conftest.py).
-IN_PARALLEL = --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# A file of tests is one worker's; the files that take longest begin (tests/conftest.py). One worker more than there
+# are processors, since tests of clusters and of killed runs mostly wait.
+WORKERS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+IN_PARALLEL = --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Its numbers by one thread, as in a rule: threads of two workers wait for each other, ten times as long.
 ONE_THREAD = OMP_NUM_THREADS=1
 # Memory that the jobs of a run may ask for together.

@@ -24,7 +24,7 @@ from emhniche.report import (
 )
 from page_text import Block, numbered, table_rows
 from stated import N, Tables, close, items, names, percent
-from traced import expected_glance, rules
+from traced import asked, expected_glance, rules
 from traced_methods import method_claims
 
 FREE = re.compile(r"(?<!\w)\d+(?:,\d{3})*(?:\.\d+)*")
@@ -86,7 +86,7 @@ class Tracer:
         for form, ask in self.sentences:
             found = re.fullmatch(form, text)
             if found:
-                return bool(_asked(ask, self.run, found))
+                return bool(asked(ask, self.run, found))
         return False
 
 
@@ -95,7 +95,7 @@ def unclaimed(run: object, text: str, claims: list[Claim], known: list[str]) -> 
     spans, wrong = [], []
     for form, ask in claims:
         for found in re.finditer(form, text):
-            holds = _asked(ask, run, found)
+            holds = asked(ask, run, found)
             if holds:
                 groups = range(1, len(found.groups()) + 1)
                 spans += [found.span(group) for group in groups] or [found.span()]
@@ -107,13 +107,6 @@ def unclaimed(run: object, text: str, claims: list[Claim], known: list[str]) -> 
         if not any(start <= found.start() and found.end() <= end for start, end in spans):
             wrong.append(f"no rule traces {found[0]}: {text}")
     return wrong
-
-
-def _asked(ask: Callable, run: object, found: re.Match) -> bool | None:
-    try:
-        return ask(run, *found.groups())
-    except (IndexError, KeyError, StopIteration, ValueError):
-        return False  # of nothing that the run has
 
 
 def names_of(run: Tables) -> list[str]:
