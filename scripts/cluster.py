@@ -9,7 +9,10 @@ with job_log(snakemake.log[0]):
     from emhniche.cluster import cluster_cells
 
     found = cluster_cells(
-        io.read_table(snakemake.input[0]), seed=snakemake.params.seed, **snakemake.params.settings
+        io.read_table(snakemake.input[0]),
+        seed=snakemake.params.seed,
+        threads=snakemake.threads,
+        **snakemake.params.settings,
     )
     with io.atomic_path(snakemake.output.graph) as path:
         sparse.save_npz(path, found.graph)

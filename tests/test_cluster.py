@@ -6,7 +6,7 @@ from sklearn.metrics import adjusted_rand_score
 from emhniche.cluster import cluster_cells
 from emhniche.errors import InputError
 from emhniche.layout import lay_out
-from emhniche.partitions import Cut, best_jaccard, choose
+from emhniche.partitions import Cut, best_jaccard, choose, rand_index
 
 SETTINGS = {
     "n_neighbors": 15,
@@ -102,6 +102,22 @@ def test_jaccard_index_of_the_best_match():
     assert best_jaccard(names, others).to_dict() == {"a": 3 / 4, "b": 6 / 7}
 
 
+@pytest.mark.parametrize("shared", [0.0, 0.5, 1.0])
+def test_the_rand_index_is_that_of_scikit_learn(shared):
+    rng = np.random.default_rng(3)
+    one = rng.integers(0, 6, 400)
+    other = np.where(rng.random(400) < shared, one, rng.integers(0, 9, 400))
+    expected = adjusted_rand_score(one, other)
+    assert rand_index(one.astype(str), other) == pytest.approx(expected, abs=1e-12)
+    assert rand_index(one, one.astype(str)) == 1
+
+
+def test_the_rand_index_of_one_group_or_single_cells():
+    together, apart = np.zeros(5, dtype=int), np.arange(5)
+    for one, other in ((together, together), (apart, apart), (together, apart)):
+        assert rand_index(one, other) == adjusted_rand_score(one, other)
+
+
 def test_the_tree_keeps_every_cell(planted):
     _, truth, found = planted
     assert (found.tree.groupby("resolution")["n_cells"].sum() == len(truth)).all()
@@ -120,9 +136,10 @@ def test_the_layout_keeps_the_groups_apart_and_repeats(planted):
     assert (nearest == truth).mean() > 0.98
 
 
-def test_everything_repeats(planted):
+@pytest.mark.parametrize("threads", [1, 2])
+def test_everything_repeats_with_any_number_of_processes(planted, threads):
     latent, _, found = planted
-    again = cluster_cells(latent, **SETTINGS)
+    again = cluster_cells(latent, **SETTINGS, threads=threads)
     for name in ("clusters", "stability", "resolutions", "found_again", "tree"):
         assert getattr(found, name).equals(getattr(again, name))
     assert (found.graph != again.graph).nnz == 0

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.metrics import adjusted_rand_score
 
 from emhniche.errors import InputError
 from emhniche.graph import find_neighbors
 from emhniche.io import CELL_ID
-from emhniche.partitions import Cut, Cutter, candidates, choose, tree
+from emhniche.partitions import Cut, Cutter, candidates, choose, rand_index, tree
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +62,7 @@ def cluster_cells(
     n_subsamples: int,
     accelerator: str,
     seed: int,
+    threads: int = 1,
 ) -> Clustering:
     """Build the neighbour graph and cut it into the clusters that are found again.
 
@@ -82,6 +82,8 @@ def cluster_cells(
         Where neighbours are searched (:func:`emhniche.graph.find_neighbors`).
     seed
         Seed of everything that is drawn.
+    threads
+        Processes that make partitions; what comes out does not depend on it.
 
     Returns
     -------
@@ -104,8 +106,10 @@ def cluster_cells(
     joined = n_neighbors - 1
     neighbors = find_neighbors(points, candidates(joined), accelerator=accelerator)
     logger.info("neighbours of %d cells found", len(points))
-    cutter = Cutter(neighbors, n_neighbors=joined, n_subsamples=n_subsamples, seed=seed)
-    cuts = [cutter.cut(one) for one in tried]
+    cutter = Cutter(
+        neighbors, n_neighbors=joined, n_subsamples=n_subsamples, seed=seed, threads=threads
+    )
+    cuts = cutter.cut(tried)
     taken, curve = choose(cuts, n_neighbors=joined)
     cuts[taken] = cutter.refine(tried[taken], n_seeds)
     curve.loc[taken] = choose(cuts[taken : taken + 1], n_neighbors=joined)[1].loc[0]
@@ -140,7 +144,7 @@ def _compare(cuts: list[Cut], final: np.ndarray) -> pd.DataFrame:
         partitions = [("all", every, names) for names in cut.seeds]
         partitions += [("subsample", drawn, names) for drawn, names in cut.drawn]
         for number, (kind, cells, names) in enumerate(partitions):
-            ari = adjusted_rand_score(final[cells], names)
+            ari = rand_index(final[cells], names)
             rows.append((cut.resolution, kind, number, len(np.unique(names)), ari))
     return pd.DataFrame(
         rows, columns=["resolution", "cells", "number", "n_clusters", "ari_to_final"]

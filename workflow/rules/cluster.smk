@@ -25,7 +25,7 @@ rule cluster:
         f"../../envs/{run.clustering}/environment.yaml"
     container:
         run.images[run.clustering]
-    threads: 1
+    threads: 2
     resources:
         mem_mb=asks("cluster", "mem_mb"),
         runtime=asks("cluster", "runtime"),
