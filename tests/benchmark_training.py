@@ -43,7 +43,7 @@ NETWORK = {"n_latent": 30, "n_hidden": 128, "n_layers": 2}
 RECIPE = {
     "epochs": 25,
     "min_cell_visits": 200_000,
-    "kl_ramp": 2.0,
+    "kl_ramp": 2.5,
     "peak_rate": 0.008,
     "batch_size": 128,
 }
