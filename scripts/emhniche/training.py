@@ -21,8 +21,8 @@ TRAIN_SHARE = 0.9
 """Share of the cells to train on; the bound of the others is followed."""
 
 ADAM_EPSILON = 1e-4
-"""What Adam adds to the size of a gradient. scvi-tools' 0.01 slows weights whose gradients are small,
-as those of a batch with few cells: with 1e-4 held-out cells are reconstructed better."""
+"""What Adam adds to the size of a gradient. scvi-tools' 0.01 slows weights with small gradients, as
+those of a batch with few cells: with 1e-4 held-out cells are reconstructed better."""
 
 MIN_CELLS = 50
 """Fewest cells that scVI is trained on."""
