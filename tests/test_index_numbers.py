@@ -69,7 +69,7 @@ def test_every_number_of_a_table_is_in_the_file_that_is_linked(told):
     tables, _ = told
     page = tables.root / "report/index.html"
     shown = table_rows(page)
-    assert {"samples-table", "design-table", "production-table"} <= set(shown)
+    assert {"samples-table", "quality-table", "design-table", "production-table"} <= set(shown)
     assert untraced_tables(tables, page) == []
     listed = pd.read_csv(linked(page, "loss-table")[0], sep="\t")
     assert len(shown["loss-table"]) == (listed["n_in"] >= 10).sum() > 4
