@@ -1,4 +1,4 @@
-"""Rule `myeloid`: score and call pathological myeloid cells."""
+"""Rule `myeloid`: score myeloid cells and call those that are MDSC-like."""
 
 from emhniche.logs import job_log
 

@@ -76,7 +76,7 @@ def inflamed(tmp_path_factory):
         return folder, run_cohort(run, truths, folder)
 
 
-def test_inflammation_is_not_called_pathological(inflamed):
+def test_no_cell_of_inflamed_mice_is_called_mdsc_like(inflamed):
     folder, verdicts = inflamed
     own = verdicts[verdicts["truth"] == "inflammation_is_not_pathological"]
     assert own["verdict"].eq("right").all(), listed(own)

@@ -129,9 +129,9 @@ def test_the_map_shows_the_cells_of_the_run_by_gene_and_sample(demo, index):
 
 
 def test_tables_of_the_demo_are_sorted_searched_and_saved(demo, index):
-    index.page.locator("#samples-table thead button", has_text="Mito").click()
+    index.page.locator("#quality-table thead button", has_text="Mito").click()
     samples = io.read_table(demo / "samples.tsv").sort_values("kept_pct_mito", kind="stable")
-    shown = index.page.locator("#samples-table tbody tr").all_inner_texts()
+    shown = index.page.locator("#quality-table tbody tr").all_inner_texts()
     assert [row.split()[0] for row in shown] == list(samples["sample"])
     table = "contrasts-table"
     gene = index.page.locator(f"#{table} tbody tr").first.locator("td, th").nth(2).inner_text()

@@ -154,6 +154,7 @@ def test_a_kind_that_is_all_of_the_tissue_measures_no_catch_of_cells():
     frequency = audit_composition(bulk.samples, audit, min_units=3)
     found = compare_index(table, [audit], [frequency], min_units=3).set_index("measure")
     assert found.loc[["emh_index", "hspc"], ["effect", "p"]].isna().all().all()
+    assert "no branch has 20 cells" in found.loc["hspc", "reason"]
 
 
 def test_unknown_donors_make_no_steady_state():
@@ -180,6 +181,32 @@ def test_arms_are_compared_over_donors():
     assert table.loc["cycling_erythroid", "effect"] == pytest.approx(0.4, abs=0.1)
     assert table.loc["megakaryocyte", "status"] == "not_testable"
     assert np.isnan(table.loc["megakaryocyte", "p"])
+    assert table.loc["megakaryocyte", "reason"] == (
+        "no tumour or naive unit could be measured (too few cells of the kind, or beside it)"
+    )
+
+
+def test_the_table_of_contrasts_says_itself_why_a_measure_cannot_be_compared():
+    gate = {"case": "CD11c+", "reference": "none"}
+    gated = [{**row, "enrichment": gate[row["arm"]]} for row in spleens()]
+    table = compared(gated)
+    assert set(table["status"]) == {"not_identifiable"}
+    assert set(table["reason"]) == {
+        "every tumour library is sorted or enriched (CD11c+), and the gate set how frequent each "
+        "cell type is"
+    }
+    unknown = [{**row, "arm": "case"} for row in spleens()]
+    table = compared(unknown)
+    index = table.loc[["emh_index", "hspc"]]
+    assert set(index["status"]) == {"not_testable"}
+    assert set(index["reason"]) == {
+        "no tumour or naive unit could be measured (no reference donor of spleen of d1: nothing to "
+        "compare with)"
+    }
+    # dividing cells are compared without a steady state
+    assert table.loc["cycling_erythroid", "status"] == "tested"
+    one_arm = [row | ({"dataset": "d2"} if row["arm"] == "case" else {}) for row in spleens()]
+    assert compared(one_arm).loc["hspc", "reason"].startswith("no tumour unit could be measured (")
 
 
 @pytest.mark.parametrize("other", [{"tissue": "liver"}, {"dataset": "d2"}])

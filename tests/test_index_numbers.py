@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -68,7 +69,7 @@ def test_every_number_of_a_table_is_in_the_file_that_is_linked(told):
     tables, _ = told
     page = tables.root / "report/index.html"
     shown = table_rows(page)
-    assert {"samples-table", "design-table", "production-table"} <= set(shown)
+    assert {"samples-table", "quality-table", "design-table", "production-table"} <= set(shown)
     assert untraced_tables(tables, page) == []
     listed = pd.read_csv(linked(page, "loss-table")[0], sep="\t")
     assert len(shown["loss-table"]) == (listed["n_in"] >= 10).sum() > 4
@@ -134,6 +135,18 @@ def test_a_wrong_number_is_noticed(told):
     assert len(wrong) >= 12
     believed = [one for one in wrong if not untraced(tables, [one])]
     assert believed == []
+
+
+@pytest.mark.parametrize("told", ["called"], indirect=True)
+def test_why_the_emh_index_cannot_be_compared_is_the_tables_reason(told, monkeypatch):
+    tables, _ = told
+    path, title = "niche/emh_contrasts.tsv", next(iter(tables.contrast))
+    table = tables.read(path).assign(effect=np.nan, reason="every naive library is sorted (Kit+)")
+    monkeypatch.setitem(tables.held, path, table)
+    said = f"{title}: the EMH index cannot be compared."
+    assert untraced(tables, [f"{said} Every naive library is sorted (Kit+)."]) == []
+    assert untraced(tables, [f"{said} Every naive library is sorted."]) != []
+    assert untraced(tables, [said]) != []
 
 
 def test_numbers_are_read_to_the_digits_they_show():

@@ -492,3 +492,5 @@ def test_the_shipped_expectations_can_be_put_in_words():
     for one in load_truths(SHIPPED, SCHEMA):
         for expected in one.expect:
             assert describe(expected).endswith(".")
+            if expected["table"] == "myeloid":
+                assert "MDSC-like" in describe(expected)

@@ -150,6 +150,20 @@ def test_no_file_names_a_path_of_one_machine():
         assert beside.search(text) is None or name in allowed, name
 
 
+def test_a_called_cell_has_one_name():
+    other = re.compile(
+        r"(?i)called\s+(?:\W*\w+\W*\s+)?patholog|pathological[\w{} ]+cells? (?:are|is) called"
+    )
+    kept = {"CHANGELOG.md", "tests/test_repository.py"}
+    named = [
+        f"{n}: {hit[0]}"
+        for n, text in tracked_text()
+        for hit in other.finditer(text)
+        if n not in kept
+    ]
+    assert named == []
+
+
 def test_the_version_is_the_same_everywhere():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))

@@ -143,13 +143,29 @@ def test_axes_stand_in_one_table_what_differs_first():
     assert [[text for _, text, _ in row] for row in table.rows] == [
         [
             "KIT",
-            "Ligands: Kitl in EC sinusoidal 4.0-fold higher and 1 more (3 tested). No difference: "
-            "receptors (3 tested). Not testable: responses.",
+            "Ligands: Kitl in EC sinusoidal 4.0-fold higher; 1 more differs (3 tested). No "
+            "difference: receptors (3 tested). Not testable: responses.",
             "–",
         ],
         [
             "LIF",
-            "Ligands, no p-value: largest Kitl in EC sinusoidal 4.0-fold higher.",
+            "Ligands, no p-value, largest: Kitl in EC sinusoidal 4.0-fold higher.",
             "No difference: receptors (3 tested).",
         ],
+    ]
+
+
+def test_an_interaction_says_in_which_place_the_change_is_greater():
+    places = {"factor": "tissue", "test": "spleen", "reference": "bone marrow"}
+    hit = {"name": "Kitl", "cell_type": "EC_sinusoidal", "effect": 2.0, "direction": "up"}
+    rows = [
+        reading("KIT", "production", "tested", n_up=3, **hit),
+        reading("LIF", "production", "effect_only", **hit | {"effect": 0.01}),
+    ]
+    run = run_of(genes(), CONTRAST | {"interaction": places})
+    table = axes_table(replace(run, tables={**run.tables, "axes": pd.DataFrame(rows)}))
+    kitl = "the change of Kitl in EC sinusoidal is"
+    assert [row[1][1] for row in table.rows] == [
+        f"Ligands: {kitl} 4.0-fold higher in spleen than in bone marrow; 2 more differ (3 tested).",
+        f"Ligands, no p-value, largest: {kitl} the same in spleen as in bone marrow.",
     ]

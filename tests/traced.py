@@ -295,7 +295,8 @@ def emh_size(run: Tables, title, effect) -> bool:
 
 def emh_not(run: Tables, title, reason) -> bool:
     row = run.of("niche/emh_contrasts.tsv", title).query("measure == 'emh_index'").iloc[0]
-    return pd.isna(row["effect"]) and reason.lower().rstrip(".") in str(row.get("reason")).lower()
+    known = str(row["reason"]).rstrip(".").lower()
+    return pd.isna(row["effect"]) and bool(known) and reason.rstrip(".").lower() == known
 
 
 def clearest(run: Tables, title, listed, more) -> bool:
@@ -410,7 +411,7 @@ def rules(run: Tables) -> Iterator[tuple[str, Callable]]:
         emh,
     )
     yield rf"{title}: the EMH index differs by ([+−]?{N}) in log2 odds, with no p-value\.", emh_size
-    yield rf"{title}: the EMH index cannot be compared\.(.*)", emh_not
+    yield rf"{title}: the EMH index cannot be compared\. (.*)", emh_not
     yield (
         rf"{title}(?:, how the change differs)?: (\S+ in .+ \(95 % .*?\))"
         rf"(?:; ({N}) more differs?)?\.",

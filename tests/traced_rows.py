@@ -24,9 +24,11 @@ Row = list[tuple[str, str]]
 
 _TESTED = {"#log2 fold change": "effect", "#q": "q", "95 %[0]": "ci_low", "95 %[1]": "ci_high"}
 PINS: Mapping[str, Mapping[str, str]] = {
-    "samples-table": {
+    "samples-table": {"#Cells kept": "n_kept"},
+    "quality-table": {
         **{"#Barcodes": "n_in", "#Kept": "n_kept", "#Kept %": "share_kept"},
         **{"#Counts": "median_counts", "#Genes": "median_genes", "#Mito %": "kept_pct_mito"},
+        **{"#Doublets %": "share_doublets", "#Ambient %": "ambient"},
     },
     "loss-table": {"#Barcodes": "n_in", "#Kept": "n_kept", "#Lost": "share_lost"},
     "metrics-table": {"#Value": "value", "#Floor": "floor", "#Ceiling": "ceiling", "#Cells": "n"},

@@ -1,6 +1,7 @@
 """Is every number of the tables of a page in the file that its caption links?"""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,8 @@ READINGS = {
 
 def _axes(rows: list[Row], listed: pd.DataFrame, run: Tables) -> list[str]:
     """Ask for what is said of each axis in each contrast."""
+    asked = run.config["niche"]["contrasts"]
+    places = {one["name"]: one.get("interaction") for one in asked}
     wrong = []
     for (_, axis), *cells in rows:
         for title, text in cells:
@@ -112,13 +115,18 @@ def _axes(rows: list[Row], listed: pd.DataFrame, run: Tables) -> list[str]:
                 & (listed["axis"] == axis)
                 & (listed["tier"] == "core")
             ].set_index("reading")
-            if not _readings(text, mine):
+            if not _readings(text, mine, places.get(run.contrast[title])):
                 wrong.append(f"axes-table: {axis}, {title}: {text}")
     return wrong
 
 
-def _readings(text: str, mine: pd.DataFrame) -> bool:
-    nouns = "|".join(READINGS)
+def _readings(text: str, mine: pd.DataFrame, second: Mapping | None) -> bool:
+    nouns, change, verb, where = "|".join(READINGS), "", "", ""
+    if second:
+        # of an interaction: in which of its places the change is greater
+        change, verb = "the change of ", " is"
+        test, reference = (re.escape(words.name(second[one])) for one in ("test", "reference"))
+        where = rf" in {test} (?:than|as) in {reference}"
     said = re.findall(rf"\b({nouns}) \((\d+) tested\)", text)
     calm = all(
         close(n, mine.loc[READINGS[noun], "n_tested"])
@@ -126,8 +134,8 @@ def _readings(text: str, mine: pd.DataFrame) -> bool:
         for noun, n in said
     )
     found = re.findall(
-        rf"({nouns})(, no p-value)?: (?:largest )?(\S.*?) in (.+?) (?:the change is )?({SIZE})"
-        r"(?: and (\d+) more)?(?(2)|.*? \((\d+) tested\))",
+        rf"({nouns})(, no p-value, largest)?: {change}(\S.*?) in (.+?){verb} ({SIZE})"
+        rf"{where}(?:; (\d+) more differs?)?(?(2)|.*? \((\d+) tested\))",
         text,
         flags=re.IGNORECASE,
     )

@@ -50,6 +50,9 @@ CONTRAST_COLUMNS = (
     *("effect", "ci_low", "ci_high", "p", "q", "status", "reason"),
 )
 
+TOO_FEW = "too few cells of the kind, or beside it"
+"""Why units that have an index lack one of its branches, or a share of dividing cells."""
+
 _PRIOR_CELLS = 0.5
 _PLACE = ["tissue", "dataset"]
 
@@ -128,7 +131,11 @@ def compare_index(
         values, several = _values(units, frequency)
         for name in MEASURES:
             row = _compare(values[name], name, frequency, min_units)
-            rows.append(_refused(row) if several else row)
+            if several:
+                row = _refused(row)
+            elif not min(row["units_test"], row["units_reference"]):
+                row |= _unmeasured(units, row, frequency)
+            rows.append(row)
     table = pd.DataFrame(rows, columns=[*CONTRAST_COLUMNS])
     table["q"] = table.groupby("contrast")["p"].transform(lambda p: adjust(p.to_numpy(dtype=float)))
     return table
@@ -269,8 +276,24 @@ def _refused(row: dict) -> dict:
     return kept | {"status": "not_testable", "reason": why}
 
 
+def _unmeasured(units: pd.DataFrame, row: dict, audit: Audit) -> dict:
+    """Say which arm has no unit with a measure, and why: by the audit, or by its units."""
+    test = audit.samples["test"].astype(bool)
+    sides = {audit.test: (test, "units_test"), audit.reference: (~test, "units_reference")}
+    empty = {level: side for level, (side, n) in sides.items() if not row[n]}
+    if not all(side.any() for side in empty.values()):
+        # all libraries of an arm were sorted
+        return {"status": audit.verdict, "reason": audit.reason}
+    own = units.assign(sample=units["samples"].str.split(";")).explode("sample").set_index("sample")
+    own = own.loc[[sample for side in empty.values() for sample in test.index[side]]]
+    mute = own["fraction_hspc" if row["measure"] in CYCLING else "emh_index"].isna()
+    why = [*own.loc[mute, "reason"].unique(), *([] if mute.all() else [TOO_FEW])]
+    told = f"no {' or '.join(empty)} unit could be measured ({'; '.join(why)})"
+    return {"status": "not_testable", "reason": told}
+
+
 def _compare(values: pd.Series, measure: str, audit: Audit, min_units: int) -> dict:
-    """Return one row: a measure between the arms of one contrast."""
+    """Return one row: a measure between the arms of one contrast; no more where an arm is empty."""
     units = audit.units.loc[values.index]
     known = values.notna()
     side = units["test"].to_numpy(dtype=bool)
@@ -280,8 +303,7 @@ def _compare(values: pd.Series, measure: str, audit: Audit, min_units: int) -> d
         **{"units_test": len(arms[0]), "units_reference": len(arms[1])},
     }
     if not min(map(len, arms)):
-        why = "no unit of an arm has this measure: see emh_index.tsv"
-        return row | {"status": "not_testable", "reason": why}
+        return row
     row |= {"mean_test": arms[0].mean(), "mean_reference": round(arms[1].mean(), 12) + 0.0}
     row |= {"effect": row["mean_test"] - row["mean_reference"]}
     row |= {"status": audit.verdict, "reason": audit.reason.split(":")[0].split(";")[0]}

@@ -134,13 +134,13 @@ def _describe_cells(expected: Mapping) -> str:
     match expected["table"]:
         case "myeloid" if expected["finding"] == "called":
             return (
-                f"Pathological {lineage} cells are called in {place}{of}: false at a rate of "
+                f"MDSC-like {lineage} cells are called in {place}{of}: false at a rate of "
                 f"{words.percent(expected['max_false_share'])} at most, and planted cells found at "
                 f"{words.percent(expected['min_found_share'])} at least, each within what chance "
                 "allows."
             )
         case "myeloid":
-            return f"No {lineage} cell of {place} is called pathological{of}."
+            return f"No {lineage} cell of {place} is called MDSC-like{of}."
         case "doublets":
             least = f"AUROC ≥ {expected['min_auroc']:g}"
             return f"Doublet scores tell doublets from single cells: {least}."

@@ -99,7 +99,7 @@ def call_pathological(
     min_donors: int = 3,
     seed: int = 0,
 ) -> PathologicalCalls:
-    """Call pathological cells of one lineage, with reference donors as witnesses, or refuse.
+    """Call MDSC-like cells of one lineage, with reference donors as witnesses, or refuse.
 
     Parameters
     ----------

@@ -248,7 +248,7 @@ def naming(outcome: Outcome) -> Figures:
 
 
 def pathological(outcome: Outcome, truths: Sequence[Truth]) -> Figures:
-    """Yield what the calls of pathological cells are worth, all signatures together and each.
+    """Yield what the calls of MDSC-like cells are worth, all signatures together and each.
 
     Power is the share of planted cells called, of those that qc kept and whose lineage is right.
     """

@@ -1,4 +1,4 @@
-"""Pathological myeloid cells: scores adjusted for maturation, and calls where donors allow them.
+"""MDSC-like cells: scores adjusted for maturation, and calls where donors allow them.
 
 In: ``cells.h5ad``, the annotation and the signatures. Out: ``calls.parquet`` (each cell and
 signature), ``donors.tsv``, ``gates.tsv`` (each lineage, tissue, dataset and signature, with the

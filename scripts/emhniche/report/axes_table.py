@@ -63,7 +63,7 @@ def _said(rows: pd.DataFrame, contrast: Mapping) -> str:
         elif row["status"] == "tested":
             found.append(f"{words.capital(noun)}: {_where(row, contrast)}{_rest(row)} {tested}")
         elif row["status"] == "effect_only" and not words.is_missing(row["effect"]):
-            found.append(f"{words.capital(noun)}, no p-value: largest {_where(row, contrast)}")
+            found.append(f"{words.capital(noun)}, no p-value, largest: {_where(row, contrast)}")
         else:
             mute.setdefault(words.status(row["status"]).word, []).append(noun)
     parts = [*found, *([f"No difference: {words.join(calm)}"] if calm else [])]
@@ -75,11 +75,18 @@ def _rest(row: pd.Series) -> str:
     """Say how many more rows of a reading differ, and what to be careful of."""
     more = int(row["n_up"]) + int(row["n_down"]) - 1
     both = ", some the other way" if row["direction"] == "both" else ""
-    rest = f" and {words.number(more)} more{both}" if more else ""
+    rest = f"; {words.number(more)} more {'differs' if more == 1 else 'differ'}{both}"
+    rest = rest if more else ""
     return rest if words.is_missing(row["caution"]) else f"{rest}, but {row['caution']}"
 
 
 def _where(row: pd.Series, contrast: Mapping) -> str:
-    """Name what differs and how: of an interaction, by how much the change differs."""
-    change = "the change is " if contrast.get("interaction") else ""
-    return f"{row['name']} in {words.name(row['cell_type'])} {change}{words.fold(row['effect'])}"
+    """Name what differs and how: of an interaction, in which place its change is the greater."""
+    what = f"{row['name']} in {words.name(row['cell_type'])}"
+    second = contrast.get("interaction")
+    if not second:
+        return f"{what} {words.fold(row['effect'])}"
+    test, reference = (words.name(second[level]) for level in ("test", "reference"))
+    how = words.fold(row["effect"])
+    than = "as" if how == "the same" else "than"
+    return f"the change of {what} is {how} in {test} {than} in {reference}"

@@ -148,6 +148,7 @@ def tables(run: RunTables, provenance: Mapping) -> dict[str, PageTable]:
     """Return every table of the index page by its place in the template."""
     return {
         "samples": index_tables.sample_table(run),
+        "quality": index_tables.quality_table(run),
         "losses": index_tables.loss_table(run),
         "metrics": index_tables.metric_table(run),
         "mixing": integration_section.mixing_table(run),

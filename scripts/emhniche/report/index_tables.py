@@ -25,14 +25,14 @@ SHEET = (
 
 SEX_WORDS = {
     "agrees": "agrees",
-    "not_stated": "{seen}, sheet silent",
+    "not_stated": "{seen}",
     "contradicts": "contradicts: {seen}",
     "donor_disagrees": "{seen}, unlike donor",
     "mixed": "both sexes",
     "one_sex": "{seen} alone",
     "not_testable": "",
 }
-"""Status of the sex check in ``samples.tsv`` -> what the table says."""
+"""Status of the sex check in ``samples.tsv`` -> what the table says; "" where genes cannot tell."""
 
 MIN_BARCODES = 10
 """Fewest barcodes of a lineage whose loss is shown."""
@@ -46,34 +46,47 @@ MARKER_ROWS = 10
 
 
 def sample_table(run: RunTables) -> PageTable:
-    """Return one row a sample: its verdict, its sheet and what was kept."""
-    rows = []
-    judged = run["libraries"].set_index("sample")
-    for sample, sheet in run.samples.iterrows():
-        qc = judged.loc[sample]
-        rows.append(
-            {
-                "sample": sample,
-                "verdict": qc["verdict"],
-                "used": "yes" if qc["kept"] else "kept out",
-                "why": run.qc[sample]["verdict_reason"],
-                "sex": sheet.get("sex"),
-                **{key: sheet.get(key) for key in ("dataset", "tissue", "condition", "chemistry")},
-                "donor": sheet["donor"] if sheet["donor_known"] else "unknown",
-                "enrichment": sheet.get("enrichment"),
-                **{key: qc[key] for key in ("n_in", "n_kept", "share_kept")},
-                **{key: qc[key] for key in ("median_counts", "median_genes", "kept_pct_mito")},
-                **{key: qc[key] for key in ("share_doublets", "ambient")},
-                "sex_check": _sex_check(qc),
-            }
-        )
-    table = pd.DataFrame(rows)
+    """Return one row a sample: what it is by the sheet, and what came of it."""
+    judged = run["libraries"].set_index("sample").loc[run.samples.index]
+    sheet = run.samples.reindex(columns=[column.key for column in SHEET])
+    table = sheet.assign(
+        sample=run.samples.index,
+        verdict=judged["verdict"],
+        used=judged["kept"].map({True: "yes", False: "kept out"}),
+        n_kept=judged["n_kept"],
+        donor=run.samples["donor"].where(run.samples["donor_known"].astype(bool), "unknown"),
+        sex_check=[
+            SEX_WORDS[status].format(seen=seen)
+            for status, seen in zip(judged["sex_status"], judged["sex_observed"], strict=True)
+        ],
+    )
     differing, shared = _split_shared(table, SHEET)
-    failed = (run["libraries"]["verdict"] == "fail").any()
+    failed = (judged["verdict"] == "fail").any()
     columns = [
         Column("sample", "Sample", "sample"),
         Column("verdict", "Verdict", "verdict"),
         *([Column("used", "In the run", "text")] if failed else []),
+        Column("n_kept", "Cells kept", "count"),
+        *differing,
+        Column("sex_check", "Sex check", "text"),
+    ]
+    return page_table(
+        "samples-table",
+        table,
+        columns,
+        source=f"../{TABLES['libraries'][0]}",
+        caption="Samples. Sex check: whether the sex genes of the kept cells agree with the sheet; "
+        f"where it states no sex, just what they show. A dash is not known.{shared}",
+    )
+
+
+def quality_table(run: RunTables) -> PageTable:
+    """Return one row a sample: what came in and was kept, how good it is, and why its verdict."""
+    table = run["libraries"].set_index("sample").loc[run.samples.index].reset_index()
+    reasons = not table["verdict_reason"].map(words.is_missing).all()
+    columns = [
+        Column("sample", "Sample", "sample"),
+        Column("verdict", "Verdict", "verdict"),
         Column("n_in", "Barcodes", "count"),
         Column("n_kept", "Kept", "count"),
         Column("share_kept", "Kept %", "percent"),
@@ -82,39 +95,35 @@ def sample_table(run: RunTables) -> PageTable:
         Column("kept_pct_mito", "Mito %", "number"),
         Column("share_doublets", "Doublets %", "percent"),
         Column("ambient", "Ambient %", "percent"),
-        Column("sex_check", "Sex check", "text"),
-        *differing,
-        *([Column("why", "Reason of the verdict", "prose")] if table["why"].any() else []),
+        *([Column("verdict_reason", "Reason of the verdict", "prose")] if reasons else []),
     ]
     return page_table(
-        "samples-table",
+        "quality-table",
         table,
         columns,
         source=f"../{TABLES['libraries'][0]}",
-        caption="Samples. Counts, genes and mitochondrial share are medians of the kept cells. "
-        "Doublets: barcodes called doublets, of all that came in. Ambient: estimated share of the "
-        "counts of the median kept cell that is ambient RNA. Sex check: what sex genes show beside "
-        f"the sheet. A dash is not known or not measured.{shared}",
+        caption="Quality of the samples. Counts, genes and mitochondrial share are medians of the "
+        "kept cells. Doublets: barcodes called doublets, of all that came in. Ambient: estimated "
+        "share of the counts of the median kept cell that is ambient RNA. A dash is not measured"
+        f"{', or no reason to give' if reasons else ''}.",
     )
 
 
-def _sex_check(row: pd.Series) -> str:
-    """Say in a word or two what the sex genes of a sample show; empty where they cannot tell."""
-    return SEX_WORDS[row["sex_status"]].format(seen=row["sex_observed"])
-
-
 def _split_shared(table: pd.DataFrame, columns: Sequence[Column]) -> tuple[list[Column], str]:
-    """Return the columns in which samples differ, and a sentence of what all of them share."""
+    """Return the columns in which samples differ, and sentences of what all of them share."""
     if len(table) < 2:
         return list(columns), ""
+    silent = [one for one in columns if table[one.key].map(words.is_missing).all()]
     same = [
         column
         for column in columns
         if not table[column.key].map(words.is_missing).any() and table[column.key].nunique() == 1
     ]
     values = [_shared(one, table[one.key].iloc[0]) for one in same]
-    sentence = f" The same for all: {'; '.join(values)}." if values else ""
-    return [column for column in columns if column not in same], sentence
+    said = f" The same for all: {'; '.join(values)}." if values else ""
+    if silent:
+        said += f" The sheet states no {' or '.join(one.key for one in silent)} for any of them."
+    return [column for column in columns if column not in [*silent, *same]], said
 
 
 def _shared(column: Column, value: object) -> str:

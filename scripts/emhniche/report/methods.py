@@ -294,7 +294,7 @@ def _signals(niche: Mapping, tables: Mapping[str, pd.DataFrame]) -> Paragraph:
 
 def _pathological(myeloid: Mapping) -> Paragraph:
     return Paragraph(
-        "Pathological myeloid cells",
+        "MDSC-like cells",
         "Within one lineage of one tissue, a signature's score [@mdsc] was adjusted for maturation "
         "[@neutrotime] on "
         "cells of reference donors. Cells were to be called only where case donors exceed "

@@ -118,6 +118,6 @@ def _failed(run: RunTables) -> Iterator[str]:
         named = [f"{sample} ({qc['verdict_reason']})" for sample, qc in hit.items()]
         more = len(named) - NAMED_SAMPLES
         if more > 0:
-            named = [*named[:NAMED_SAMPLES], f"{words.number(more)} more, in the table of samples"]
+            named = [*named[:NAMED_SAMPLES], f"{words.number(more)} more, in the table of quality"]
         text = outcome.format(verb="is" if len(hit) == 1 else "are")
         yield f"{words.number(len(hit))} of {total} {text}: {words.join(named)}."
