@@ -1,6 +1,6 @@
 """A project folder as a user has it, small: spleen and marrow of three mice, one effect planted.
 
-The cells of the first spleen have labels.
+The cells of the first spleen have labels, and a CellTypist model knows the kinds of the spleen.
 """
 
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from fake_celltypist import write_model
 from planted import library
 
 SPLEEN = {"B": 90, "T": 70, "monocyte_macrophage": 50, "neutrophil": 40}
@@ -57,7 +58,9 @@ def make_project(folder: Path) -> Path:
                 }
             )
     pd.DataFrame(rows).to_csv(folder / "samples.tsv", sep="\t", index=False)
-    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    model = {"model": "model.pkl", "sha256": write_model(folder / "model.pkl", SPLEEN)}
+    config = {**CONFIG, "annotate": {**CONFIG["annotate"], "celltypist": model}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return folder
 
 

@@ -1,7 +1,6 @@
 """A CellTypist model is read and never run, and what it says stands beside the names."""
 
 import dataclasses
-import hashlib
 import os
 import pickle
 from pathlib import Path
@@ -12,47 +11,17 @@ import pytest
 import yaml
 from numpy._core.numeric import _frombuffer
 from scipy import sparse
-from sklearn.linear_model import LogisticRegression
-from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 
 from emhniche.celltypist import ask_model
 from emhniche.celltypist_model import read_model
 from emhniche.errors import InputError
 from emhniche.lineage import UNKNOWN, agreement, usual_lineages
+from fake_celltypist import checksum, logs, write_model
 from own_project import load, refusal
 from planted import library
 
 MIX = {"B": 80, "T": 80, "neutrophil": 50}
-
-
-def logs(cells) -> np.ndarray:
-    counts = cells.X.toarray()
-    return np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
-
-
-def write_model(path: Path, mix: dict[str, int]) -> str:
-    """Write a model as CellTypist does, learnt from a library of its own; return its checksum."""
-    cells = library(mix, seed=3)
-    scaler = StandardScaler()
-    values = np.minimum(scaler.fit_transform(logs(cells)), 10)
-    truth = cells.obs["truth"].to_numpy()
-    if len(mix) == 2:
-        classifier = LogisticRegression(C=1.0).fit(values, truth)
-    else:  # one class against the others, as CellTypist learns them
-        parts = OneVsRestClassifier(LogisticRegression(C=1.0)).fit(values, truth)
-        classifier = LogisticRegression()
-        classifier.classes_ = parts.classes_
-        classifier.coef_ = np.vstack([one.coef_ for one in parts.estimators_])
-        classifier.intercept_ = np.concatenate([one.intercept_ for one in parts.estimators_])
-    classifier.features = cells.var_names.to_numpy(dtype=object)
-    made = {"Model": classifier, "Scaler_": scaler, "description": {"version": "test"}}
-    path.write_bytes(pickle.dumps(made))
-    return checksum(path)
-
-
-def checksum(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def measured(cells, dataset: str):

@@ -9,7 +9,7 @@ from rocrate.rocrate import ROCrate
 
 from emhniche.replay import replay_config, replay_files, replay_study
 from emhniche.report.crate import write_crate, write_inputs
-from emhniche.report.provenance import checksum
+from emhniche.report.provenance import checksum, package_versions
 from emhniche.settings import load_run
 from own_project import ROOT, load
 
@@ -67,6 +67,16 @@ def test_two_tables_of_one_name_stay_apart(project):
     files = replay_files(load(resources={"panel": "lists/registry.tsv"}))
     assert files["panel.tsv"] == "lists/registry.tsv"
     assert files["registry.tsv"] == "registry.tsv"
+
+
+def test_the_version_told_is_that_of_the_package_imported(tmp_path, monkeypatch):
+    """An image's own packages come first on the path, then those of where Snakemake runs."""
+    for place, version in (("image", "1.5"), ("outside", "1.4")):
+        folder = tmp_path / place / f"Some_Package-{version}.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "METADATA").write_text(f"Name: Some_Package\nVersion: {version}\n")
+    monkeypatch.setattr("sys.path", [str(tmp_path / "image"), str(tmp_path / "outside")])
+    assert package_versions() == {"some-package": "1.5"}
 
 
 def test_the_crate_names_every_file_with_its_sum_and_what_made_it(tmp_path):

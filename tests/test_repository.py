@@ -255,24 +255,50 @@ NOT_CALLED = {
 """Image -> packages imported within functions that no rule of the image calls."""
 
 
+NOT_IMPORTED = {
+    "pyarrow",  # pandas reads and writes parquet by it
+    *("pynndescent", "scikit-image", "umap-learn"),  # scanpy imports them when it needs them
+    "cellbender",  # run as a command
+}
+"""Packages that an image names though no code of ours imports them."""
+
+EITHER = {"{run.training}": ("scvi-cpu", "scvi-gpu"), "{run.clustering}": ("core", "scvi-gpu")}
+
+
+def named(rule: str) -> str:
+    """Return what a rule says of its environment: a purpose, or the setting that decides it."""
+    return re.search(r"envs/([\w-]+|{run\.\w+})/environment\.yaml", rules()[rule]).group(1)
+
+
+@cache
+def wanted(rule: str, *, everywhere: bool) -> set[str]:
+    """Return the packages that a rule's script imports."""
+    script = re.search(r"scripts/(\w+\.py)", rules()[rule]).group(1)
+    tops = {
+        module.split(".")[0]
+        for names in reached(ROOT / "scripts" / script, everywhere=everywhere).values()
+        for module in names
+    }
+    outside = tops - set(sys.stdlib_module_names) - {"emhniche", ""}
+    return {distributions()[module][0].lower().replace("_", "-") for module in outside}
+
+
 @pytest.mark.parametrize("name", list(rules()))
 def test_the_environment_of_a_rule_holds_what_its_script_imports(name):
-    purpose = re.search(r"envs/([\w-]+|{run\.\w+})/environment\.yaml", rules()[name]).group(1)
-    either = {"{run.training}": ("scvi-cpu", "scvi-gpu"), "{run.clustering}": ("core", "scvi-gpu")}
-    image = f"[{purpose.strip('{}')}]" if purpose in either else f'["{purpose}"]'
+    purpose = named(name)
+    image = f"[{purpose.strip('{}')}]" if purpose in EITHER else f'["{purpose}"]'
     assert f"run.images{image}" in rules()[name]
-    script = re.search(r"scripts/(\w+\.py)", rules()[name]).group(1)
     for everywhere in (False, True):
-        tops = {
-            module.split(".")[0]
-            for names in reached(ROOT / "scripts" / script, everywhere=everywhere).values()
-            for module in names
-        }
-        outside = tops - set(sys.stdlib_module_names) - {"emhniche", ""}
-        wanted = {distributions()[module][0].lower().replace("_", "-") for module in outside}
-        for one in either.get(purpose, (purpose,)):
-            missing = wanted - set(environments.packages(one))
+        for one in EITHER.get(purpose, (purpose,)):
+            missing = wanted(name, everywhere=everywhere) - set(environments.packages(one))
             assert missing <= (NOT_CALLED[one] if everywhere else set()), one
+
+
+@pytest.mark.parametrize("purpose", environments.PURPOSES)
+def test_an_environment_names_nothing_that_no_rule_needs(purpose):
+    ours = [name for name in rules() if purpose in EITHER.get(named(name), (named(name),))]
+    needed = set().union(*(wanted(name, everywhere=True) for name in ours))
+    assert set(environments.packages(purpose)) - needed - NOT_IMPORTED == set()
 
 
 @pytest.mark.parametrize("purpose", environments.PURPOSES)

@@ -56,6 +56,8 @@ PATHS = [
     "annotate/marker_levels.tsv",
     "annotate/transferred.parquet",
     "annotate/transferred.tsv",
+    "annotate/celltypist.parquet",
+    "annotate/celltypist.tsv",
     "score/scores.parquet",
     "score/null.tsv",
     "niche/design.tsv",
@@ -105,7 +107,8 @@ def test_every_path_of_the_design_is_there(finished):
 
 
 def test_nothing_is_written_beside_results_logs_and_benchmarks(finished):
-    given = {"samples.tsv", "config.yaml", *(path.name for path in finished.glob("*.tsv.gz"))}
+    given = {"samples.tsv", "config.yaml", "model.pkl"}
+    given |= {path.name for path in finished.glob("*.tsv.gz")}
     found = {path.name for path in finished.iterdir()}
     assert found - given == {"results", "logs", "benchmarks", ".snakemake"}
     left = [path for path in (finished / "results").rglob("*") if path.name.startswith(".")]
@@ -139,6 +142,21 @@ def test_labels_of_one_spleen_reach_the_other_libraries_and_no_cell_type_it_lack
     assert (given["label"] == "unknown")[lineage == "erythroid"].mean() > 0.9
     zoomed = io.read_table(results / "cluster/zoom/myeloid/clusters.parquet")
     assert set(names.loc[zoomed["cell_id"], "lineage"]) == {"monocyte_macrophage", "neutrophil"}
+
+
+def test_the_labels_of_a_model_stand_beside_the_names_in_table_and_page(finished):
+    results = finished / "results" / "planted"
+    opinion = io.read_table(results / "annotate" / "celltypist.parquet").set_index("cell_id")
+    names = io.read_table(results / "annotate" / "annotation.parquet").set_index("cell_id")
+    lineage = names["lineage"].astype(str).loc[opinion.index]
+    known = lineage.isin(SPLEEN)
+    assert (opinion["label"].astype(str) == lineage)[known].mean() > 0.9
+    assert (opinion["label"] == "unknown")[lineage == "erythroid"].mean() > 0.7
+    table = io.read_table(results / "annotate" / "celltypist.tsv")
+    assert table["n_cells"].sum() == len(names)
+    page = (results / "report" / "index.html").read_text(encoding="utf-8")
+    assert 'id="celltypist-table"' in page
+    assert "model.pkl" in page
 
 
 def test_no_stage_needs_the_network(finished):
@@ -205,7 +223,8 @@ STAGES = {"ingest", "qc", "merge", "cluster", "score", "niche", "atlas", "report
 
 def copied(project, folder):
     """Copy what a user has before the first run."""
-    names = ["samples.tsv", "config.yaml", *(path.name for path in project.glob("*.tsv.gz"))]
+    names = ["samples.tsv", "config.yaml", "model.pkl"]
+    names += [path.name for path in project.glob("*.tsv.gz")]
     for name in names:
         shutil.copy(project / name, folder / name)
     return folder
@@ -317,12 +336,10 @@ def test_snakemake_report_holds_every_result_with_its_caption_labels_and_categor
         assert one["labels"], name
         assert len(re.sub("<[^>]+>", "", one["caption"]).strip()) > 40, name
         assert "{{" not in one["caption"], name
-    # what only simulated runs and those with a CellTypist model write has a caption too, and no
-    # caption is without its result
+    # what only simulated runs write has a caption too, and no caption is without its result
     said = {re.sub(r"\W+", "", re.sub("<[^>]+>", "", one["caption"])) for one in shown.values()}
     for path in (ROOT / "workflow/report").glob("*.rst"):
-        unasked = ("celltypist", "celltypist_by_lineage")
-        if path.stem in ("workflow", "qc_page", "planted", "recovered", *unasked):
+        if path.stem in ("workflow", "qc_page", "planted", "recovered"):
             continue
         assert re.sub(r"\W+", "", path.read_text(encoding="utf-8")) in said, path.name
     assert set(categories) == {"Figures", "Quality control", "Report", "Tables"}
@@ -415,8 +432,7 @@ def test_a_wrong_checksum_names_both_sums_and_leaves_nothing(project, tmp_path):
     ],
 )
 def test_a_bad_sheet_ends_the_run_before_its_first_job(project, tmp_path, edit, message):
-    for name in ("config.yaml", *(path.name for path in project.glob("*.tsv.gz"))):
-        shutil.copy(project / name, tmp_path / name)
+    copied(project, tmp_path)
     edit(pd.read_csv(project / "samples.tsv", sep="\t")).to_csv(
         tmp_path / "samples.tsv", sep="\t", index=False
     )

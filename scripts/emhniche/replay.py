@@ -1,7 +1,8 @@
 """What does it take to run a run again?
 
 A folder ``inputs`` with the complete configuration, the sample sheet or the simulated study, the
-registry and the gene lists. Light enough for the Snakefile to call.
+registry, the gene lists and, where one is asked, the CellTypist model. Light enough for the
+Snakefile to call.
 """
 
 import copy
@@ -30,6 +31,8 @@ def replay_files(run: Run) -> dict[str, str]:
         configuration: two that lie in different folders under one name stay apart.
     """
     named = {"registry": run.config["registry"], **run.config["resources"]}
+    if "celltypist" in run.config["annotate"]:
+        named["celltypist"] = run.config["annotate"]["celltypist"]["model"]
     if run.study is None:
         named["samples"] = run.config["samples"]
     else:
@@ -55,6 +58,9 @@ def replay_config(run: Run) -> dict[str, Any]:
     config = {key: copy.deepcopy(part) for key, part in run.config.items() if key != "fetch"}
     config["registry"] = _inside("registry", config["registry"])
     config["resources"] = {key: _inside(key, path) for key, path in config["resources"].items()}
+    if "celltypist" in config["annotate"]:
+        model = config["annotate"]["celltypist"]
+        model["model"] = _inside("celltypist", model["model"])
     if run.study is None:
         config["samples"] = _inside("samples", config["samples"])
     else:

@@ -85,12 +85,16 @@ def collect_provenance(
 
 
 def package_versions() -> dict[str, str]:
-    """Return the version of every installed Python package, by its normalised name."""
+    """Return the version of every installed Python package, by its normalised name.
+
+    Of one that is there twice (in an image, and behind it where Snakemake runs), the one that an
+    import takes: the first on the path.
+    """
     found = {}
     for one in distributions():
         name = one.metadata["Name"]
         if name:
-            found[re.sub(r"[-_.]+", "-", name).lower()] = one.version
+            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), one.version)
     return dict(sorted(found.items()))
 
 
