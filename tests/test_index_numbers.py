@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from emhniche.io import write_table
+from emhniche.report.cellxgene import FROM_SHEET_ONLY
 from emhniche.report.tables import read_run
 from fake_run import (
     CONFIG,
@@ -23,7 +24,7 @@ from fake_run import (
 from page_text import linked, numbered, table_rows
 from stated import Tables, close, glance, percent, sentences
 from traced import expected_glance, numbers_off_by_one, untraced
-from traced_page import Tracer
+from traced_page import Tracer, lacking
 from traced_rows import PINS, off_by_one
 from traced_sample import Sample, sample_faults, untraced_sample
 from traced_tables import untraced_table, untraced_tables
@@ -59,6 +60,7 @@ def test_every_number_of_the_page_is_traced(told):
     tables, _ = told
     tracer = Tracer(tables, tables.root / "report/index.html")
     assert tracer.untraced() == []
+    assert lacking(tables) == [*FROM_SHEET_ONLY]
     tags = Counter(block.tag for block in tracer.blocks)
     assert tags["figcaption"] >= 8 and tags["p"] > 12 and tags["li"] > 10
     sections = {block.section for block in tracer.blocks}

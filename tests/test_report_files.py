@@ -11,7 +11,7 @@ from anndata.io import write_elem
 from emhniche.code import git_commit
 from emhniche.io import read_table
 from emhniche.report.atlas import build_atlas
-from emhniche.report.cellxgene import cellxgene_fields
+from emhniche.report.cellxgene import cellxgene_fields, lacking
 from emhniche.report.provenance import collect_provenance, files_read
 from emhniche.report.tables import read_obs
 from fake_run import CONFIG, make_run, registry, sample_sheet
@@ -53,7 +53,12 @@ def test_atlas_joins_every_table_and_keeps_the_counts(root: Path, tmp_path: Path
     assert atlas.obs["maturation"].notna().sum() == (atlas.obs["lineage"] == "neutrophil").sum()
     assert atlas.obs["is_primary_data"].eq(atlas.obs["dataset"].astype(str) != "d_spleen").all()
     assert atlas.uns["organism_ontology_term_id"] == "NCBITaxon:10090"
-    assert any("disease_ontology_term_id" in line for line in atlas.uns["cellxgene_missing"])
+    lines = list(atlas.uns["cellxgene_missing"])
+    names = lacking(cells.obs, read_table(root / "annotate/annotation.parquet"))
+    assert any("disease_ontology_term_id" in line for line in lines)
+    assert [line.split()[1].rstrip(":") for line in lines] == names
+    told = cells.obs.assign(**dict.fromkeys(names, "PATO:0000461"))
+    assert lacking(told, read_table(root / "annotate/annotation.parquet")) == []
 
 
 def test_atlas_refuses_other_cells(root: Path, tmp_path: Path):

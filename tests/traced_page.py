@@ -9,12 +9,15 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import h5py
+
 from emhniche import cluster_limits, emh_axes
 from emhniche.axes import Q_LEVEL
 from emhniche.celltypist import MIN_PROBABILITY
 from emhniche.io import read_table
 from emhniche.marker_levels import N_SHOWN
 from emhniche.report import (
+    cellxgene,
     index_pictures,
     index_tables,
     marker_figure,
@@ -22,7 +25,7 @@ from emhniche.report import (
     supply_figures,
     words,
 )
-from page_text import Block, numbered, table_rows
+from page_text import Block, blocks, numbered, table_rows
 from stated import N, Tables, close, items, names, percent
 from traced import asked, expected_glance, rules
 from traced_methods import method_claims
@@ -60,12 +63,16 @@ class Tracer:
         self.known = names_of(run)
         self.glance = expected_glance(run)
         self.blocks = numbered(page)
+        self.texts = blocks(page)
         figures = [block for block in self.blocks if block.tag == "figcaption"]
         self.figure = {id(block): number for number, block in enumerate(figures, start=1)}
 
     def untraced(self) -> list[str]:
         """Return the blocks with a number that nothing traces, or that is another."""
-        return [one for block in self.blocks for one in self.faults(block, block.text)]
+        wrong = [one for block in self.blocks for one in self.faults(block, block.text)]
+        told = [block.text for block in self.texts if "atlas lacks" in block.text]
+        said = re.findall(r"\w+_\w+", " ".join(told))
+        return wrong + ([] if said == lacking(self.run) else [f"fields of the atlas: {told}"])
 
     def faults(self, block: Block, text: str) -> list[str]:
         """Return what is wrong with a text that stands in the place of a block's."""
@@ -88,6 +95,24 @@ class Tracer:
             if found:
                 return bool(asked(ask, self.run, found))
         return False
+
+
+def lacking(run: Tables) -> list[str]:
+    """Return what CELLxGENE wants and the sheet of a run does not tell, as its atlas must say."""
+    known = {"tissue": cellxgene.TISSUES, "chemistry": cellxgene.ASSAYS}
+    terms = {"tissue": "tissue_ontology_term_id", "chemistry": "assay_ontology_term_id"}
+    used = run.samples.loc[[*run.used]]
+    wrong = [
+        term for c, term in terms.items() if term not in used and not used[c].isin(known[c]).all()
+    ]
+    wrong += [
+        term for term in cellxgene.FROM_SHEET_ONLY if term not in used or "" in set(used[term])
+    ]
+    if (run.root / "atlas.h5ad").exists():
+        with h5py.File(run.root / "atlas.h5ad") as file:
+            lines = file["uns/cellxgene_missing"].asstr()[:]
+        assert [line.split()[1].rstrip(":") for line in lines] == wrong
+    return wrong
 
 
 def unclaimed(run: object, text: str, claims: list[Claim], known: list[str]) -> list[str]:

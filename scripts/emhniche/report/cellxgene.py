@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from emhniche.io import CELL_ID
+
 ORGANISMS = {"mouse": "NCBITaxon:10090", "human": "NCBITaxon:9606"}
 TISSUES = {
     "spleen": "UBERON:0002106",
@@ -117,6 +119,26 @@ def cellxgene_fields(
         {"organism_ontology_term_id": ORGANISMS[species]},
         missing,
     )
+
+
+def lacking(obs: pd.DataFrame, annotation: pd.DataFrame) -> list[str]:
+    """Name the fields of the schema that the atlas of a run does not have.
+
+    Parameters
+    ----------
+    obs
+        Cells with sample-sheet columns, indexed by cell_id: ``obs`` of ``cells.h5ad``.
+    annotation
+        ``cell_id`` and ``lineage``, one row a cell.
+
+    Returns
+    -------
+    list of str
+        What ``uns["cellxgene_missing"]`` of the atlas has a line about, in its order.
+    """
+    lineage = annotation.set_index(CELL_ID)["lineage"].reindex(obs.index)
+    missing = cellxgene_fields(obs.assign(lineage=lineage), published=set())[2]
+    return [line.removeprefix("obs ").partition(":")[0] for line in missing]
 
 
 def _terms(values: pd.Series, terms: Mapping[str, str]) -> pd.Series:

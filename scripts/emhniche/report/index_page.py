@@ -24,6 +24,7 @@ from emhniche.report import (
     zoom_section,
 )
 from emhniche.report.cell_names import meanings
+from emhniche.report.cellxgene import lacking
 from emhniche.report.figure_tables import figure_tables, write_figure_tables
 from emhniche.report.findings import all_findings
 from emhniche.report.glance import glance
@@ -131,6 +132,7 @@ def build_index(
             "references": references,
             "provenance": provenance,
             "shown_packages": shown_packages(provenance),
+            "lacking": lacking(run.cells, run["annotation"]),
         },
     )
     write_lineages(cells, report / "lineages_mqc.json")
