@@ -166,6 +166,18 @@ def test_strip_shows_every_donor_that_counts_at_its_share(called: RunTables):
     assert "p 0.0012, adjusted 0.0036" in text and "MDSC-like" in text
 
 
+def test_an_arm_of_which_no_donor_counts_at_one_place_leaves_its_line_empty(called: RunTables):
+    """As in a small study: enough cells of one arm in the marrow, of both in the spleen."""
+    donors = called["donors"]
+    marrow = donors[donors["arm"] == "reference"]
+    marrow = marrow.assign(tissue="bone marrow", dataset="d_marrow", exceedance=0.5)
+    both = replace(called, tables=called.tables | {"donors": pd.concat([donors, marrow])})
+    spleen, below = myeloid_figures.exceedance(both).axes
+    drawn = [len(one.get_offsets()) for one in below.collections]
+    assert sorted(drawn) == [0] * (len(drawn) - 1) + [marrow["donor"].nunique()]
+    assert len(spleen.collections) == len(drawn) > 1
+
+
 def test_lines_stand_at_the_naive_limit_and_the_threshold(called: RunTables):
     gate = called["gates"].query("code == 'called'").iloc[0]
     figure = myeloid_figures.residuals(called)

@@ -25,13 +25,10 @@ MEASURES = {
 that is asked for, and what is rounded up to. Time is that of the processor where it is measured, so
 that busy machines can be learned from; its margin covers slow disks and slow nodes."""
 
-BY_HAND = (
-    *("fetch", "ambient", "cluster_layout", "cluster_zoom"),
-    *("annotate_transfer", "annotate_celltypist"),
-)
+BY_HAND = ("fetch", "ambient")
 """Rules whose row is written by hand: the first waits for the network and uses next to nothing, the
-second hangs on CellBender, which was measured on one library of 2,200 droplets (2.1 GB), and the
-others were not measured at several sizes."""
+second hangs on CellBender, which takes an hour or more a library and was measured on one of 2,200
+droplets (2.1 GB)."""
 
 LEAST_SLOPE = {("ingest_file", "mem_mb"): 20.0}
 """What no fit goes below. Files of counts are packed tightly and by very different means: the

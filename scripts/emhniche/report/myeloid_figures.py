@@ -305,7 +305,7 @@ def _strip(axis: Axes, donors: pd.DataFrame, arms: Sequence[str]) -> None:
     axis.axvline(5, color=INK, linewidth=0.9, linestyle=DASHED)
     for place, arm in enumerate(reversed(arms)):
         share = 100 * donors.loc[donors["role"] == arm, "exceedance"].sort_values()
-        step = np.where(np.arange(len(share)) % 2, 0.14, -0.14) if len(share) > 1 else 0
+        step = np.where(np.arange(len(share)) % 2, 0.14, -0.14) * (len(share) > 1)
         axis.scatter(
             share, place + step, s=40, linewidths=0.6, edgecolor="white", **DONORS[arm], zorder=3,
         )  # fmt: skip
