@@ -138,7 +138,7 @@ def encode(model: Path, counts: sparse.csr_matrix, genes: pd.Index) -> np.ndarra
         raise _stale(f"{model}: a model of {len(known)} genes that are not those of cells.h5ad")
     trained = SCVI.load(str(model), adata=cells, accelerator="cpu")
     told = np.unique(np.linspace(0, len(batches) - 1, MOST_LIBRARIES).round().astype(int))
-    place = np.zeros((len(counts.indptr) - 1, trained.module.n_latent))
+    place = np.zeros((counts.shape[0], trained.module.n_latent))
     for batch in batches[told]:
         cells.obs["_batch"] = str(batch)
         place += trained.get_latent_representation(cells.copy())
