@@ -84,10 +84,10 @@ def test_a_contrast_that_cannot_be_tested_says_why_and_names_nothing(verdict):
     assert "-fold" not in line
 
 
-def test_an_interaction_is_called_a_change():
+def test_an_interaction_is_called_a_change_against_a_change():
     second = CONTRAST | {"interaction": {"factor": "tissue", "test": "spleen", "reference": "bone"}}
     line = standfirst(run_of(genes(), second))[1]
-    assert "compared with bone, how the change differs: Cxcl12" in line
+    assert ", change in spleen against change in bone: Cxcl12" in line
 
 
 def test_formulas_are_left_to_the_table():

@@ -137,13 +137,22 @@ def _panel(production: pd.DataFrame, niche: str) -> Picture:
 
 
 def _forest(contrasts: pd.DataFrame, contrast: Mapping, title: str) -> Picture:
+    own = contrasts[contrasts["contrast"] == contrast["name"]]
+    said = (
+        f"{title}: the clearest differences that have a size, at most {niche_figures.MAX_EFFECTS}, "
+        "with 95 % intervals; higher above, lower below, the smallest q of each first. Dark: "
+        f"differs, as the findings say it. Pale: tested, and either q is above {Q_LEVEL:g} or the "
+        "interval holds 0. Open: a size without a p-value."
+    )
+    if not (own["status"] == "tested").any():
+        said = (
+            f"{title}: the largest differences, at most {niche_figures.MAX_EFFECTS}, with a 95 % "
+            "interval where there is one; higher above, lower below. Open: a size with no p-value."
+        )
     return picture(
         f"forest-{contrast['name']}",
-        niche_figures.forest(contrasts[contrasts["contrast"] == contrast["name"]], contrast),
-        caption=f"{title}: the clearest differences that have a size, at most "
-        f"{niche_figures.MAX_EFFECTS}, with 95 % intervals; higher above, lower below, the "
-        "smallest q of each first. Dark: differs, as the findings say it. Pale: tested, and "
-        f"either q is above {Q_LEVEL:g} or the interval holds 0. Open: a size without a p-value.",
+        niche_figures.forest(own, contrast),
+        caption=said,
         tables=_sources("contrasts", "design"),
         nothing=f"{title}: no difference has a size, nothing could be tested.",
     )
