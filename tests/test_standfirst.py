@@ -102,6 +102,7 @@ def test_numbers_stay_with_their_signs():
         "8\u00a0% of 9 cells (95\u00a0% 1 to 2, q\u00a00.01, p\u00a0<0.1)"
     )
     assert words.held("top 5 of group q") == "top 5 of group q"
+    assert words.held("at q ≤ 0.1 here") == "at q\u00a0≤\u00a00.1 here"
 
 
 def test_short_names_of_cell_types_are_explained_where_the_run_has_them(tmp_path):

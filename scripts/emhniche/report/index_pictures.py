@@ -80,8 +80,7 @@ def draw(
         picture(
             "composition",
             run_figures.composition(own["composition_by_sample"]),
-            caption="Lineages of each sample's kept cells. A star marks samples that were sorted "
-            "or enriched: there the gate set the frequencies.",
+            caption=f"Lineages of each sample's kept cells.{_gated(run)}",
             tables=["composition_by_sample.tsv"],
         ),
         *_talk(run),
@@ -134,6 +133,14 @@ def _panel(production: pd.DataFrame, niche: str) -> Picture:
         tables=_sources("production"),
         nothing=f"No gene of the panel was looked for in the {words.name(niche)} niche.",
     )
+
+
+def _gated(run: RunTables) -> str:
+    """Say what a star beside a sample means, where one has it."""
+    gates = run.samples["enrichment"].fillna("none")
+    if gates.isin(["none", ""]).all():
+        return ""
+    return " A star marks samples that were sorted or enriched: there the gate set the frequencies."
 
 
 def _forest(contrasts: pd.DataFrame, contrast: Mapping, title: str) -> Picture:
