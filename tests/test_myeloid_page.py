@@ -216,7 +216,7 @@ def test_rule_names_every_figure_of_the_section():
 def test_clusters_that_cases_hold_more_of_are_listed_with_the_claim_first(roots):
     text = section(roots["called"])
     assert "1 could be compared, cases hold more of 1" in text
-    assert "1 carry a signature as well and are claimed" in text
+    assert "1 carries a signature as well and is claimed" in text
     assert "Case donors hold more of no cluster" in section(roots["refused"])
 
 

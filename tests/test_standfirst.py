@@ -84,10 +84,10 @@ def test_a_contrast_that_cannot_be_tested_says_why_and_names_nothing(verdict):
     assert "-fold" not in line
 
 
-def test_an_interaction_is_called_a_change():
+def test_an_interaction_is_called_a_change_against_a_change():
     second = CONTRAST | {"interaction": {"factor": "tissue", "test": "spleen", "reference": "bone"}}
     line = standfirst(run_of(genes(), second))[1]
-    assert "compared with bone, how the change differs: Cxcl12" in line
+    assert ", change in spleen against change in bone: Cxcl12" in line
 
 
 def test_formulas_are_left_to_the_table():
@@ -102,6 +102,7 @@ def test_numbers_stay_with_their_signs():
         "8\u00a0% of 9 cells (95\u00a0% 1 to 2, q\u00a00.01, p\u00a0<0.1)"
     )
     assert words.held("top 5 of group q") == "top 5 of group q"
+    assert words.held("at q ≤ 0.1 here") == "at q\u00a0≤\u00a00.1 here"
 
 
 def test_short_names_of_cell_types_are_explained_where_the_run_has_them(tmp_path):

@@ -64,12 +64,16 @@ def came_in(run: Tables, cells, samples, datasets, barcodes) -> bool:
 
 
 def warned(run: Tables, n, total, named) -> bool:
-    return verdict(run, "warn", True, n, total, named)
+    return verdict(run, "warn", True, n, total, named) and reasons_told(run, named or "")
 
 
 def failed(run: Tables, n, total, outcome, named) -> bool:
+    return verdict(run, "fail", outcome == "but", n, total, named) and reasons_told(run, named)
+
+
+def reasons_told(run: Tables, named: str) -> bool:
     told = re.findall(r"(\S+) \((.*?)\)(?:, | and |$)", named)
-    return verdict(run, "fail", outcome == "but", n, total, named) and all(
+    return bool(told or not named) and all(
         run.qc[sample]["verdict_reason"] == reason for sample, reason in told
     )
 
@@ -413,7 +417,7 @@ def rules(run: Tables) -> Iterator[tuple[str, Callable]]:
     yield rf"{title}: the EMH index differs by ([+−]?{N}) in log2 odds, with no p-value\.", emh_size
     yield rf"{title}: the EMH index cannot be compared\. (.*)", emh_not
     yield (
-        rf"{title}(?:, how the change differs)?: (\S+ in .+ \(95 % .*?\))"
+        rf"{title}: (\S+ in .+ \(95 % .*?\))"
         rf"(?:; ({N}) more differs?)?\.",
         clearest,
     )

@@ -386,7 +386,10 @@ def _myeloid_counts() -> Iterator[Claim]:
         return close(n, (~status.isin(["pass", "fail"])).sum())
 
     yield r"Left out: ([\d,]+) gates? without a cell", no_cells
-    yield r"([\d,]+) could be compared, cases hold more of ([\d,]+) .*?, ([\d,]+) carry", clusters
+    yield (
+        r"([\d,]+) could be compared, cases hold more of ([\d,]+) .*?, ([\d,]+) carr(?:y|ies)",
+        clusters,
+    )
     yield r"([\d,]+) checks? could not be asked", not_asked
 
 

@@ -140,7 +140,7 @@ def _readings(text: str, mine: pd.DataFrame, second: Mapping | None) -> bool:
         flags=re.IGNORECASE,
     )
     told = all(
-        (gene, cells) == (row["name"], words.name(row["cell_type"]))
+        (gene, cells) == (words.name(row["name"]), words.name(row["cell_type"]))
         and fold(size, row["effect"])
         and (unsure or close(n, row["n_tested"]))
         and (unsure or int(more or 0) == row["n_up"] + row["n_down"] - 1)

@@ -325,8 +325,8 @@ def _refuse_unsupported(result: Assessment) -> None:
         result.refusals.append(
             Refusal(
                 "case_unsupported",
-                f"{1 - share:.0%} of the case cells lie outside the maturation of the reference "
-                "cells, so nothing says how they would score if healthy.",
+                f"{100 * (1 - share):.0f} % of the case cells lie outside the maturation of the "
+                "reference cells, so nothing says how they would score if healthy.",
             )
         )
 

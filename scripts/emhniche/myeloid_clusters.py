@@ -226,6 +226,6 @@ def _decide(row: tuple) -> tuple[str, str]:
             f"(p {control:.2g})."
         )
     return "claimed", (
-        f"Case donors hold {row.share_case:.1%} of their cells in this cluster, reference donors "
-        f"{row.share_reference:.1%}, and its cells carry more of the signature."
+        f"Case donors hold {100 * row.share_case:.1f} % of their cells in this cluster, reference "
+        f"donors {100 * row.share_reference:.1f} %, and its cells carry more of the signature."
     )

@@ -83,7 +83,7 @@ def decide(result: Assessment, q_gate: float, settings: Settings) -> tuple[str, 
     result.facts["threshold"] = float(standing[called].min())
     result.facts["fdr"] = float(q[called].max())
     sentence = (
-        f"{called.sum()} case cells ({called.mean():.1%}) are called {label(result)}, by "
+        f"{called.sum()} case cells ({100 * called.mean():.1f} %) are called {label(result)}, by "
         f"{ESTIMATE[settings.mode]}."
     )
     return "called", sentence, calls

@@ -82,7 +82,7 @@ def _rest(row: pd.Series) -> str:
 
 def _where(row: pd.Series, contrast: Mapping) -> str:
     """Name what differs and how: of an interaction, in which place its change is the greater."""
-    what = f"{row['name']} in {words.name(row['cell_type'])}"
+    what = f"{words.name(row['name'])} in {words.name(row['cell_type'])}"
     second = contrast.get("interaction")
     if not second:
         return f"{what} {words.fold(row['effect'])}"

@@ -80,8 +80,7 @@ def draw(
         picture(
             "composition",
             run_figures.composition(own["composition_by_sample"]),
-            caption="Lineages of each sample's kept cells. A star marks samples that were sorted "
-            "or enriched: there the gate set the frequencies.",
+            caption=f"Lineages of each sample's kept cells.{_gated(run)}",
             tables=["composition_by_sample.tsv"],
         ),
         *_talk(run),
@@ -136,14 +135,31 @@ def _panel(production: pd.DataFrame, niche: str) -> Picture:
     )
 
 
+def _gated(run: RunTables) -> str:
+    """Say what a star beside a sample means, where one has it."""
+    gates = run.samples["enrichment"].fillna("none")
+    if gates.isin(["none", ""]).all():
+        return ""
+    return " A star marks samples that were sorted or enriched: there the gate set the frequencies."
+
+
 def _forest(contrasts: pd.DataFrame, contrast: Mapping, title: str) -> Picture:
+    own = contrasts[contrasts["contrast"] == contrast["name"]]
+    said = (
+        f"{title}: the clearest differences that have a size, at most {niche_figures.MAX_EFFECTS}, "
+        "with 95 % intervals; higher above, lower below, the smallest q of each first. Dark: "
+        f"differs, as the findings say it. Pale: tested, and either q is above {Q_LEVEL:g} or the "
+        "interval holds 0. Open: a size without a p-value."
+    )
+    if not (own["status"] == "tested").any():
+        said = (
+            f"{title}: the largest differences, at most {niche_figures.MAX_EFFECTS}, with a 95 % "
+            "interval where there is one; higher above, lower below. Open: a size with no p-value."
+        )
     return picture(
         f"forest-{contrast['name']}",
-        niche_figures.forest(contrasts[contrasts["contrast"] == contrast["name"]], contrast),
-        caption=f"{title}: the clearest differences that have a size, at most "
-        f"{niche_figures.MAX_EFFECTS}, with 95 % intervals; higher above, lower below, the "
-        "smallest q of each first. Dark: differs, as the findings say it. Pale: tested, and "
-        f"either q is above {Q_LEVEL:g} or the interval holds 0. Open: a size without a p-value.",
+        niche_figures.forest(own, contrast),
+        caption=said,
         tables=_sources("contrasts", "design"),
         nothing=f"{title}: no difference has a size, nothing could be tested.",
     )

@@ -127,7 +127,7 @@ def _genes(contrasts: pd.DataFrame) -> Iterator[str]:
         more = len(never) - NAMED
         named = never[:NAMED] + ([f"{words.number(more)} more"] if more > 0 else [])
         yield (
-            f"No contrast could test {words.join(named)} in any cell type. They may be made all "
-            "the same: such ligands are rare transcripts, and whole-tissue suspensions hold few of "
-            "the stromal and endothelial cells that make many of them."
+            f"No contrast could test {words.join(named)} in any cell type. They may be made "
+            "nonetheless: such ligands are rare transcripts, and whole-tissue suspensions hold few "
+            "of the stromal and endothelial cells that make many of them."
         )

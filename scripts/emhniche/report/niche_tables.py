@@ -285,8 +285,9 @@ def myeloid_cluster_table(run: RunTables) -> PageTable:
         columns,
         caption=f"Clusters of a whole lineage: {words.number(numbers[0])} could be compared, cases "
         f"hold more of {words.number(numbers[1])} (these are listed, by signature), "
-        f"{words.number(numbers[2])} carry a signature as well and are claimed. A claim is about "
-        "the cluster, not about any cell of it.",
+        f"{words.number(numbers[2])} {'carries' if numbers[2] == 1 else 'carry'} a signature as "
+        f"well and {'is' if numbers[2] == 1 else 'are'} claimed. A claim is about the cluster, not "
+        "about any cell of it.",
         searchable=True,
     )
 

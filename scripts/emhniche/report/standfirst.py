@@ -60,7 +60,8 @@ def _came_in(run: RunTables) -> Iterator[str]:
     warned = [sample for sample, qc in run.qc.items() if qc["verdict"] == "warn"]
     if warned:
         text = "carries a warning" if len(warned) == 1 else "carry a warning"
-        named = f": {words.join(warned)}" if len(warned) <= NAMED_SAMPLES else ""
+        why = [f"{sample} ({run.qc[sample]['verdict_reason']})" for sample in warned]
+        named = f": {words.join(why)}" if len(why) <= NAMED_SAMPLES else ""
         total = words.plural(len(run.qc), "sample")
         yield f"{words.number(len(warned))} of {total} {text}{named}."
 
@@ -87,11 +88,10 @@ def _compared(contrast: Mapping, title: str, design: pd.Series, rows: pd.DataFra
             f"{title}: none of {pairs} of gene and cell type differs at a false discovery rate of "
             f"{Q_LEVEL:g}. That is no evidence that none does."
         )
-    change = ", how the change differs" if contrast.get("interaction") else ""
     named = words.join(_difference(row) for _, row in clear.head(NAMED).iterrows())
     more = len(clear) - NAMED
     rest = f"; {words.number(more)} more {'differs' if more == 1 else 'differ'}" if more > 0 else ""
-    return f"{title}{change}: {named}{rest}."
+    return f"{title}: {named}{rest}."
 
 
 def _difference(row: pd.Series) -> str:

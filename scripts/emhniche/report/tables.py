@@ -342,11 +342,12 @@ def read_obs(path: Path) -> pd.DataFrame:
 
 
 def _places(contrast: Mapping) -> str:
-    """Say between which places an interaction compares, empty for any other contrast."""
+    """Say between which places an interaction compares the change; empty of a plain contrast."""
     second = contrast.get("interaction")
     if not second:
         return ""
-    return f", {words.name(second['test'])} compared with {words.name(second['reference'])}"
+    test, reference = (words.name(second[level]) for level in ("test", "reference"))
+    return f", change in {test} against change in {reference}"
 
 
 def contrast_titles(run: RunTables) -> dict[str, str]:

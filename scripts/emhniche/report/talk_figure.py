@@ -290,8 +290,8 @@ class _Grid:
 
 
 def _wrapped(title: str) -> str:
-    """Break a title before its second arm and before what it is compared with."""
+    """Break a title before its second arm, and of an interaction before each of its places."""
     text = words.short(title, 70)
-    for word in (" against ", " compared with "):
+    for word in (" against ", " change in ", " against change in "):
         text = text.replace(word, f"\n{word.lstrip()}", 1)
     return text

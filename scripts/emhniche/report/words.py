@@ -262,9 +262,10 @@ def reason(value: object) -> str:
 
 
 def held(text: object) -> str:
-    """Keep a number and its sign on one line: no-break spaces in ``12 %`` and ``q 0.01``."""
+    """Keep a number and its sign on one line: no-break spaces in ``12 %`` and ``q ≤ 0.1``."""
     text = re.sub(r"(?<=\d) %", "\u00a0%", str(text))
-    return re.sub(r"(?<![\w-])([pq]) (?=[<≤]? ?\d)", "\\1\u00a0", text)
+    text = re.sub(r"(?<![\w-])([pq]) (?=[<≤]? ?\d)", "\\1\u00a0", text)
+    return re.sub(r"(?<=[<≤≥]) (?=\d)", "\u00a0", text)
 
 
 def sentence(text: object) -> str:
