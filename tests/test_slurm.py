@@ -2,27 +2,37 @@
 
 All is installed and started here (`tests/infra`), on Debian as root; elsewhere the tests skip
 and say why. Images are kept in ``~/.cache/emh-niche/images`` (or `EMH_IMAGES`), by what they are
-built from. The run goes as far as the training, the pages of the samples and ``provenance.json``.
+built from. The run goes as far as the training, the pages of the samples and ``provenance.json``;
+with `EMH_SLURM=whole` it has more mice, asks for all that a run can be asked for and goes to its
+end.
 """
 
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
+from emhniche import io
+from fake_celltypist import write_model
+from planted import DEPTH
 from workflow import ROOT, tables, without_network
 
 pytestmark = pytest.mark.workflow
 
 INFRA = ROOT / "tests" / "infra"
+WHOLE = os.environ.get("EMH_SLURM") == "whole"
 CONFIG = {
     "run": "small",
     "simulate": "study.yaml",
@@ -43,11 +53,35 @@ TARGETS = [
     "results/small/provenance.json",
     *(f"results/small/samples/{sample}/qc.html" for sample in SAMPLES),
 ]
+if WHOLE:
+    STUDY["tissues"] = ["spleen", "bone marrow"]
+    STUDY["arms"] = [arm | {"mice": 2} for arm in STUDY["arms"]]
+    CONFIG["integrate"]["methods"] = ["scvi", "scanvi", "harmony", "pca"]
+    CONFIG["cluster"] = {"zoom": ["myeloid"]}
+    CONFIG["annotate"] = {"label_samples": ["naive1_spleen"], "celltypist": {"model": "model.pkl"}}
+    CONFIG["niche"] = yaml.safe_load((ROOT / "config/config.yaml").read_text("utf-8"))["niche"]
+    CONFIG["score"] = CONFIG["myeloid"] = {"n_random": 20}
+    SAMPLES = tuple(
+        f"{arm['condition']}{mouse}_{tissue.split()[-1]}"
+        for arm in STUDY["arms"]
+        for mouse in (1, 2)
+        for tissue in STUDY["tissues"]
+    )
+    TARGETS = []  # what the workflow makes when it is not told what
 PURPOSES = ("core", "scvi-gpu", "report")
+IMAGE = {
+    "integrate_scvi": "scvi-gpu",
+    **dict.fromkeys(("qc_page", "planted_page", "atlas", "report", "crate"), "report"),
+}
+"""Rule -> purpose of its image, where that is not `core`."""
+ELSEWHERE = {"fetch", "ambient"}
+"""Rules that a simulated cohort has no use for."""
 QUICK = ["--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "1"]
 WITHOUT_ACCOUNTING = ["--slurm-status-command", "squeue", "--slurm-no-account"]
 WITHIN = 120
 """Seconds after which a job that failed is known to have failed."""
+PATIENCE = 3600 if WHOLE else 600
+"""Seconds after which a run of the cohort is given up."""
 
 
 def run(*words: str, cwd: Path = ROOT, seconds: int = 300) -> subprocess.CompletedProcess:
@@ -93,6 +127,10 @@ def call(folder: Path, *words: str) -> list[str]:
 def project(tmp_path_factory):
     """The small cohort, in a folder that is copied for each run of it."""
     folder = tmp_path_factory.mktemp("cohort")
+    if WHOLE:
+        model = CONFIG["annotate"]["celltypist"]
+        mix = dict.fromkeys(DEPTH, 60)
+        model["sha256"] = write_model(folder / "model.pkl", mix, only_markers=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
     return folder
@@ -169,7 +207,7 @@ def finished(cluster, images, failures, project, tmp_path_factory):
     words += [str(pipeline / "workflow" / "profiles" / "slurm-gpu"), *TARGETS, *QUICK]
     process = start(project, folder, *words, *WITHOUT_ACCOUNTING, "--sdm", "apptainer")
     try:
-        status = process.wait(timeout=900)
+        status = process.wait(timeout=max(PATIENCE, 900))
     finally:
         process.kill()
         shutil.rmtree(pipeline)
@@ -183,22 +221,30 @@ def in_image(image: Path, *words: str) -> str:
     return done.stdout
 
 
-def first_lines(folder: Path) -> dict[str, str]:
-    """Return what each job of a run says of where it ran."""
-    logs = sorted((folder / "logs" / "small").rglob("*.log"))
-    return {str(path.relative_to(folder / "logs/small")): path.open().readline() for path in logs}
+def jobs_run(folder: Path) -> dict[Path, str]:
+    """Return log and rule of each job of a run."""
+    said = re.findall(
+        r"(?m)^ *rule (\w+):\n(?: .*\n)*? +log: (\S+)", (folder / "run.log").read_text()
+    )
+    return {folder / log: rule for rule, log in said}
 
 
 def test_every_rule_ran_in_its_image(finished, images):
-    lines = first_lines(finished)
-    assert len(lines) == 14 - 2
-    for name, line in lines.items():
-        purpose = "scvi-gpu" if name == "integrate/scvi.log" else "core"
-        if name in {f"report/{sample}.log" for sample in SAMPLES}:
-            purpose = "report"
+    jobs = jobs_run(finished)
+    assert sorted(jobs) == sorted((finished / "logs" / "small").rglob("*.log"))
+    if WHOLE:
+        files = (ROOT / "workflow" / "rules").glob("*.smk")
+        rules = {one for path in files for one in re.findall(r"(?m)^rule (\w+):", path.read_text())}
+        assert set(jobs.values()) == rules - ELSEWHERE
+    else:
+        assert len(jobs) == 14 - 2
+    for log, rule in jobs.items():
+        purpose = IMAGE.get(rule, "core")
         key = images[purpose].stem.rpartition("-")[2]
-        assert line.rstrip().endswith(f"image {purpose} {key}"), (name, line)
-        assert "Debian GNU/Linux 13 (trixie)" in line, (name, line)
+        with log.open() as text:
+            line = text.readline().rstrip()
+        assert line.endswith(f"image {purpose} {key}"), (rule, line)
+        assert "Debian GNU/Linux 13 (trixie)" in line, (rule, line)
 
 
 def test_provenance_names_image_and_commit(finished, images):
@@ -216,21 +262,22 @@ def test_the_training_got_a_gpu_and_nothing_else_did(finished):
     of_run = [line for line in jobs if f"WorkDir={finished}" in line]
     with_gpu = [line for line in of_run if "gres" in line]
     assert len(of_run) >= 9
-    assert len(with_gpu) == 1
-    assert "integrate_scvi" in with_gpu[0]
-    assert "TresPerJob=gres:gpu:1" in with_gpu[0] and "JobState=COMPLETED" in with_gpu[0]
+    assert len(with_gpu) == Counter(jobs_run(finished).values())["integrate_scvi"] >= 1
+    for job in with_gpu:
+        assert "integrate_scvi" in job
+        assert "TresPerJob=gres:gpu:1" in job and "JobState=COMPLETED" in job
 
 
 def test_the_jobs_of_samples_share_slurm_jobs(finished):
     jobs = run("scontrol", "--oneliner", "show", "job").stdout.splitlines()
     of_run = [line for line in jobs if f"WorkDir={finished}" in line]
-    rules = len(first_lines(finished))
-    assert len(of_run) == rules - 3  # two samples: ingest, qc and their pages
+    # ingest, qc and the pages of all samples are one job each
+    assert len(of_run) == len(jobs_run(finished)) - 3 * (len(SAMPLES) - 1)
 
 
 def test_tables_are_those_of_a_run_without_cluster_and_images(finished, alone):
     folder, process, _ = alone
-    assert process.wait(timeout=600) == 0, (folder / "run.log").read_text()[-6000:]
+    assert process.wait(timeout=PATIENCE) == 0, (folder / "run.log").read_text()[-6000:]
     expected = tables(folder / "results/small")
     found = tables(finished / "results/small")
     of_sample = ("soup.parquet", "qc.parquet", "qc_barcodes.tsv", "qc_ambient.tsv")
@@ -245,7 +292,7 @@ def test_no_network_is_needed(alone):
     folder, process, apart = alone
     if not apart:
         pytest.skip("unshare --net is not allowed here")
-    assert process.wait(timeout=600) == 0, (folder / "run.log").read_text()[-6000:]
+    assert process.wait(timeout=PATIENCE) == 0, (folder / "run.log").read_text()[-6000:]
 
 
 def seconds_until(log: str, rule: str, ended: float) -> float:
@@ -316,6 +363,66 @@ def test_a_user_without_rights_can_use_an_image(images, tmp_path_factory):
         assert "PermissionError" in done.stderr or "Read-only file system" in done.stderr
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(not WHOLE, reason="EMH_SLURM=whole runs the cohort to its end")
+def test_the_whole_run_ends_with_all_that_was_asked_for(finished, images):
+    results = finished / "results" / "small"
+    page = (results / "report" / "index.html").read_text(encoding="utf-8")
+    for part in ("celltypist-table", "transferred-table", "zoom-myeloid", "planted.html"):
+        assert part in page, part
+    # what an image holds is told, and not what lies behind it on the path
+    told = json.loads((results / "provenance.json").read_text())["packages"]
+    code = "from importlib.metadata import version; print(version('scanpy'), version('igraph'))"
+    assert in_image(images["core"], "python", "-c", code).split() == [
+        told["scanpy"],
+        told["igraph"],
+    ]
+    table = io.read_table(results / "annotate" / "celltypist.tsv")
+    assert set(table["label"]) <= {*DEPTH, "unknown"}
+    assert table["n_cells"].sum() == len(io.read_table(results / "annotate/annotation.parquet"))
+
+
+@pytest.mark.skipif(not WHOLE, reason="EMH_SLURM=whole takes the node away from its jobs, too")
+def test_a_node_that_dies_costs_a_job_its_time_and_nothing_else(cluster, failures, tmp_path):
+    """Its daemon is killed, and one of two jobs with it; then the daemon is started again."""
+    failures[1].wait(timeout=300)
+    words = ["--snakefile", str(INFRA / "failures.smk"), "--workflow-profile"]
+    words += [str(ROOT / "workflow" / "profiles" / "slurm-no-accounting"), *QUICK]
+    with open(tmp_path / "run.log", "w") as log:
+        process = subprocess.Popen(
+            [*call(tmp_path, *words), "carried.txt", "lost.txt"],
+            cwd=tmp_path,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        began = [tmp_path / "carried.began", tmp_path / "lost.began"]
+        deadline = time.monotonic() + 120
+        while not all(one.exists() for one in began) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        os.kill(int((cluster / "slurmd.pid").read_text()), signal.SIGKILL)
+        job = began[1].read_text().split()[1]
+        steps = run("pgrep", "-f", rf"slurmstepd: \[{job}\.").stdout.split()
+        assert steps
+        inside = [one for step in steps for one in psutil.Process(int(step)).children(True)]
+        for one in [*(psutil.Process(int(step)) for step in steps), *inside]:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        assert run("slurmd").returncode == 0
+        # a daemon tells every few minutes what runs, and a job that is lost waits for two more
+        assert run("scontrol", "reconfigure").returncode == 0
+        deadline = time.monotonic() + 60
+        while "PENDING" not in run("scontrol", "show", "job", job).stdout:
+            assert time.monotonic() < deadline, "Slurm does not miss the job"
+            time.sleep(0.5)
+        assert run("scontrol", "update", f"jobid={job}", "starttime=now").returncode == 0
+        assert process.wait(timeout=300) == 0, (tmp_path / "run.log").read_text()[-4000:]
+    finally:
+        process.kill()
+    for one, times in zip(began, (1, 2), strict=True):
+        assert one.read_text().count("\n") == times, one.name
+        assert one.with_suffix(".txt").read_text() == "whole\n"
 
 
 @pytest.fixture

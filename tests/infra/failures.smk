@@ -56,3 +56,16 @@ rule fine:
         gpu=1,
     shell:
         "echo $CUDA_VISIBLE_DEVICES > {output}"
+
+
+rule outlived:
+    """Goes on while the daemon of its node is gone (`carried`), or ends with it and is begun again (`lost`)."""
+    output:
+        "{name}.txt",
+    wildcard_constraints:
+        name="carried|lost",
+    resources:
+        runtime=5,
+        mem_mb=500,
+    shell:
+        "echo $(date +%s) $SLURM_JOB_ID >> {wildcards.name}.began; sleep 15; echo whole > {output}"
