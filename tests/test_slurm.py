@@ -411,11 +411,11 @@ def test_a_node_that_dies_costs_a_job_its_time_and_nothing_else(cluster, failure
                 one.kill()
         assert run("slurmd").returncode == 0
         # a daemon tells every few minutes what runs, and a job that is lost waits for two more
-        assert run("scontrol", "reconfigure").returncode == 0
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while "PENDING" not in run("scontrol", "show", "job", job).stdout:
             assert time.monotonic() < deadline, "Slurm does not miss the job"
-            time.sleep(0.5)
+            assert run("scontrol", "reconfigure").returncode == 0
+            time.sleep(5)
         assert run("scontrol", "update", f"jobid={job}", "starttime=now").returncode == 0
         assert process.wait(timeout=300) == 0, (tmp_path / "run.log").read_text()[-4000:]
     finally:
