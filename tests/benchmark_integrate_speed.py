@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from emhniche import io  # noqa: E402
 
 SIZES = (10_000, 50_000, 100_000)
-NETWORK = {"n_hidden": 128, "n_layers": 2, "kl_ramp": 2.5, "peak_rate": 0.008, "batch_size": 128}
+NETWORK = {"n_hidden": 128, "n_layers": 2, "kl_ramp": 2.0, "peak_rate": 0.008, "batch_size": 128}
 CPU = {
     "accelerator": "cpu",
     "devices": 1,

@@ -43,7 +43,7 @@ NETWORK = {"n_latent": 30, "n_hidden": 128, "n_layers": 2}
 RECIPE = {
     "epochs": 25,
     "min_cell_visits": 200_000,
-    "kl_ramp": 2.5,
+    "kl_ramp": 2.0,
     "peak_rate": 0.008,
     "batch_size": 128,
 }
@@ -164,16 +164,18 @@ def measure_space(points: np.ndarray, obs: pd.DataFrame) -> dict:
 def _across(points: np.ndarray, obs: pd.DataFrame) -> dict:
     """Return whether cells lie beside those of another library for the right reason.
 
+    ``lineage_purity``: share of the 30 nearest that are of a cell's own lineage.
     ``other_lineage``: of the 30 nearest that are of another library, the share of another lineage
     (by the markers of quality control, which no training sees). ``mixing_in_lineage``: how well
     libraries mix within each lineage, over chance.
     """
     lineage, batch = (obs[name].astype(str).to_numpy() for name in ("qc_lineage", "batch"))
     near = nearest(points, 30)
-    across = batch[near] != batch[:, None]
+    alike, across = lineage[near] == lineage[:, None], batch[near] != batch[:, None]
     masks = [lineage == one for one in np.unique(lineage)]
     return {
-        "other_lineage": (lineage[near] != lineage[:, None])[across].mean(),
+        "lineage_purity": alike.mean(),
+        "other_lineage": 1 - alike[across].mean(),
         "mixing_in_lineage": _chance_ratio(masks, points, obs),
     }
 

@@ -91,23 +91,6 @@ def test_one_cluster_and_crumbs_are_never_chosen():
     assert choose([cuts[0], cuts[2]], n_neighbors=14)[0] == 0
 
 
-def test_clusters_that_come_again_are_taken_before_more_of_which_some_do_not():
-    rows = np.arange(1200)
-    halves = np.repeat(["0", "1"], 600)
-    # ten parts: eight come again, and the two large ones fall apart in other ways
-    parts = np.repeat(np.arange(10), [200, 200, *[100] * 8])
-    torn = np.where(parts < 2, 10 + rows % 7, parts)
-    cuts = [
-        Cut(0.5, halves, [halves], [(rows, halves)]),
-        Cut(1.0, parts.astype(str), [parts], [(rows, torn)]),
-    ]
-    taken, curve = choose(cuts, n_neighbors=14)
-    assert curve["verdict"].tolist() == ["stable", "unstable"]
-    assert curve["score"].is_monotonic_increasing
-    assert taken == 0
-    assert choose(cuts[1:], n_neighbors=14)[0] == 0
-
-
 def test_few_cells_are_one_cluster_rather_than_crumbs():
     few = table(np.random.default_rng(3).normal(size=(10, 4)))
     assert cluster_cells(few, **SETTINGS).clusters["cluster"].nunique() == 1

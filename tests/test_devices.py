@@ -34,7 +34,7 @@ SCVI = {
     "n_layers": 1,
     "epochs": 15,
     "min_cell_visits": 1,
-    "kl_ramp": 2.5,
+    "kl_ramp": 2.0,
     "peak_rate": 0.008,
     "devices": 1,
     "batch_size": 32,

@@ -22,7 +22,7 @@ SETTINGS = {
     "n_layers": 1,
     "epochs": 25,
     "min_cell_visits": 60_000,
-    "kl_ramp": 2.5,
+    "kl_ramp": 2.0,
     "peak_rate": 0.008,
     "batch_size": 32,
     "max_batch_size": 128,

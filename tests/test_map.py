@@ -13,7 +13,7 @@ from emhniche.errors import InputError
 from emhniche.integrate import integrate
 from emhniche.io import write_h5ad, write_table
 from emhniche.map_page import map_file
-from emhniche.mapping import OUTSIDE, compositions, encode, map_cells
+from emhniche.mapping import OUTSIDE, compositions, map_cells
 from emhniche.transfer import learn, transfer
 from planted import library
 
@@ -27,7 +27,7 @@ SETTINGS = {
     "n_layers": 1,
     "epochs": 20,
     "min_cell_visits": 1,
-    "kl_ramp": 2.5,
+    "kl_ramp": 2.0,
     "peak_rate": 8e-3,
     "batch_size": 64,
     "max_batch_size": 64,
@@ -84,28 +84,13 @@ def test_a_kind_that_the_run_lacks_is_flagged(query, mapped):
     assert figures["outside"] == (~cells["in_reference"]).sum()
 
 
-def test_cells_of_the_run_come_back_to_their_places_though_their_library_is_not_told(finished):
+def test_the_model_places_its_own_cells_where_it_left_them(finished):
     cells = ad.read_h5ad(finished[0] / "cells.h5ad")
     again, _ = map_cells(finished[0], cells, name="itself")
     latent = pd.read_parquet(finished[0] / "integration/scvi/latent.parquet")
     columns = [name for name in latent if name.startswith("dim_")]
-    places = latent.set_index("cell_id").loc[again["cell_id"], columns].to_numpy()
-    moved = np.linalg.norm(again[columns].to_numpy() - places, axis=1)
-    apart = np.linalg.norm(places - places[::-1], axis=1)
-    assert np.median(moved) < 0.2 * np.median(apart)
-    truth = cells.obs.loc[again["cell_id"], "truth"].to_numpy()
-    assert (again["nearest"].to_numpy() == truth).mean() > 0.95
-
-
-def test_with_one_library_its_cells_lie_where_the_run_left_them(tmp_path):
-    cells = library(MIX, seed=0)
-    cells.obs["batch"] = "only"
-    cells.var["highly_variable"] = True
-    given = {"method": "scvi", "n_latent": 8, "batch_key": "batch", "seed": 0, "threads": 1}
-    found = integrate(cells, **given, **(SETTINGS | {"epochs": 2}))
-    found.model.save(str(tmp_path / "model"), overwrite=True)
-    places = encode(tmp_path / "model", cells.X.tocsr(), cells.var_names)
-    np.testing.assert_allclose(places, found.latent.drop(columns="cell_id"), atol=1e-4)
+    places = latent.set_index("cell_id").loc[again["cell_id"], columns]
+    np.testing.assert_allclose(again[columns], places, atol=1e-4)
 
 
 def test_genes_in_another_order_and_few_missing_change_little(finished, query, mapped):

@@ -110,9 +110,8 @@ def train_scvi(
 
     The learning rate rises to its peak over the first fifth of the steps and falls after it (Smith
     2018, arXiv 1708.07120), so 25 passes do what 400 at a constant rate do. The weight of the KL
-    term rises over more than the passes: a shorter ramp empties latent dimensions while the
-    evidence bound improves. The encoder is told the batch, else so few passes leave replicates
-    apart.
+    term rises over twice the passes: a shorter ramp empties latent dimensions while the evidence
+    bound improves.
 
     Parameters
     ----------
@@ -171,7 +170,7 @@ def train_scvi(
     def train(place: Place, rate: float) -> np.ndarray:
         scvi.settings.seed = seed
         size = {"n_hidden": n_hidden, "n_latent": n_latent, "n_layers": n_layers}
-        model = SCVI(genes, gene_likelihood="nb", encode_covariates=True, **size)
+        model = SCVI(genes, gene_likelihood="nb", **size)
         model._training_plan_cls = OneCyclePlan
         plan = {"lr": rate, "n_epochs_kl_warmup": round(kl_ramp * passes), "epochs": passes}
         settings = run_settings(passes, place, genes.n_obs)

@@ -2,10 +2,9 @@
 
 The run's scVI model places the new cells in its latent space, where each takes the name of its
 nearest named cells, unless it lies farther from them than cells of the run's own libraries do
-(:mod:`emhniche.transfer`). The encoder wants to be told the library: it is told each one of the run
-in turn, and the mean place is taken. So nothing is trained, and no cell can be moved to where cells
-of the run lie, as the surgery of scArches (Lotfollahi 2022, doi 10.1038/s41587-021-01001-7) may do;
-docs/map.md compares both.
+(:mod:`emhniche.transfer`). The encoder is told no batch, so a library that it never saw is placed
+like any other, and there is nothing to train: the surgery of scArches (Lotfollahi 2022, doi
+10.1038/s41587-021-01001-7) adds batches to a decoder that no place depends on.
 """
 
 import logging
@@ -29,9 +28,6 @@ MIN_GENES = 0.8
 
 MIN_COUNTS = 200
 """Counts on the model's genes below which a barcode is not placed; ours."""
-
-MOST_LIBRARIES = 20
-"""Libraries of the run that the encoder is told, at most; ours: time grows with them."""
 
 OUTSIDE = "not_in_reference"
 """Name of a cell that lies too far from all named ones."""
@@ -95,11 +91,7 @@ def map_cells(folder: Path, query: ad.AnnData, *, name: str) -> tuple[pd.DataFra
 
 
 def encode(model: Path, counts: sparse.csr_matrix, genes: pd.Index) -> np.ndarray:
-    """Place cells of a new library in the latent space of a saved model.
-
-    The encoder is told the library, and never saw this one. It is told each library of the run in
-    turn (:data:`MOST_LIBRARIES`, evenly drawn, where there are more), and a cell lies at the mean
-    of its places.
+    """Place cells in the latent space of a saved model.
 
     Parameters
     ----------
@@ -113,12 +105,13 @@ def encode(model: Path, counts: sparse.csr_matrix, genes: pd.Index) -> np.ndarra
     Returns
     -------
     numpy.ndarray
-        Cells x dimensions: the mean of the posterior, mean over libraries.
+        Cells x dimensions: the mean of the posterior.
 
     Raises
     ------
     InputError
-        When the model is of other genes.
+        When the model is of other genes, or its encoder is told the batch, so that an unknown
+        library has no place.
     """
     import scvi
     import torch
@@ -131,18 +124,16 @@ def encode(model: Path, counts: sparse.csr_matrix, genes: pd.Index) -> np.ndarra
     registry = BaseModelClass.load_registry(str(model))
     batches = registry["field_registries"]["batch"]["state_registry"]["categorical_mapping"]
     cells = ad.AnnData(counts.astype(np.float32), var=pd.DataFrame(index=genes))
+    # the encoder does not see it; the model's set-up wants one that it knows
     cells.obs["_batch"] = str(batches[0])
     # the same file, read in the same way, as by the next line
     known = torch.load(model / "model.pt", map_location="cpu", weights_only=False)["var_names"]
     if list(known) != list(genes):
         raise _stale(f"{model}: a model of {len(known)} genes that are not those of cells.h5ad")
     trained = SCVI.load(str(model), adata=cells, accelerator="cpu")
-    told = np.unique(np.linspace(0, len(batches) - 1, MOST_LIBRARIES).round().astype(int))
-    place = np.zeros((counts.shape[0], trained.module.n_latent))
-    for batch in batches[told]:
-        cells.obs["_batch"] = str(batch)
-        place += trained.get_latent_representation(cells.copy())
-    return (place / len(told)).astype(np.float32)
+    if trained.module.encode_covariates:
+        raise InputError(f"{model}: the encoder of this model knows its own batches only")
+    return trained.get_latent_representation()
 
 
 def _reference(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray, pd.Index]:

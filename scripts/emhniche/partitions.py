@@ -3,9 +3,8 @@
 The graph is cut at several resolutions, each from several seeds and on several subsamples of the
 cells. A cluster is found again in a subsample when some cluster there has a Jaccard index with it
 (over the cells that were drawn) of :data:`FOUND` or more. Of a resolution, clusters that are found
-again count for it and clusters that dissolve count against it; of the resolutions whose cells find
-their clusters again, the one with the highest sum is taken, and there the partition that is most
-like those from other seeds and of subsamples.
+again count for it and clusters that dissolve count against it; the resolution with the highest sum
+is taken, and there the partition that is most like those from other seeds and of subsamples.
 """
 
 from collections.abc import Sequence
@@ -223,8 +222,8 @@ def choose(cuts: list[Cut], *, n_neighbors: int) -> tuple[int, pd.DataFrame]:
     Returns
     -------
     chosen : int
-        Position of the cut with the highest score, of those that are stable; where none is, of
-        those that are not degenerate; the first (coarsest) where all are.
+        Position of the cut with the highest score, of those that are not degenerate; the first
+        (coarsest) where all are.
     curve : pandas.DataFrame
         One row a resolution: ``resolution``, ``n_clusters``, ``n_stable`` (clusters found again in
         :data:`OFTEN` of the subsamples), ``found_again`` (mean over cells of their cluster's
@@ -234,10 +233,8 @@ def choose(cuts: list[Cut], *, n_neighbors: int) -> tuple[int, pd.DataFrame]:
         one cluster, or more than :data:`MAX_SMALL` of the cells in crumbs).
     """
     curve = pd.DataFrame([_judge(cut, n_neighbors) for cut in cuts], columns=CURVE_COLUMNS)
-    verdicts = (["stable"], ["stable", "unstable"])
-    kept = (curve[curve["verdict"].isin(one)] for one in verdicts)
-    possible = next((part for part in kept if len(part)), curve.head(1))
-    return int(possible["score"].idxmax()), curve
+    possible = curve[curve["verdict"] != "degenerate"]
+    return int((possible if len(possible) else curve.head(1))["score"].idxmax()), curve
 
 
 def _judge(cut: Cut, n_neighbors: int) -> tuple:

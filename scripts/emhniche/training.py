@@ -20,10 +20,6 @@ WARM_UP = 0.2
 TRAIN_SHARE = 0.9
 """Share of the cells to train on; the bound of the others is followed."""
 
-ADAM_EPSILON = 1e-4
-"""What Adam adds to the size of a gradient. scvi-tools' 0.01 slows weights with small gradients, as
-those of a batch with few cells: with 1e-4 held-out cells are reconstructed better."""
-
 MIN_CELLS = 50
 """Fewest cells that scVI is trained on."""
 
@@ -190,7 +186,7 @@ class OneCyclePlan(TrainingPlan):
         """Build the optimiser and its schedule over all steps of the training."""
         parameters = [item for item in self.module.parameters() if item.requires_grad]
         optimizer = torch.optim.Adam(
-            parameters, lr=self.lr, eps=ADAM_EPSILON, weight_decay=self.weight_decay, fused=True
+            parameters, lr=self.lr, eps=self.eps, weight_decay=self.weight_decay, fused=True
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
