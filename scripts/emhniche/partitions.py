@@ -276,7 +276,7 @@ def rand_index(one: np.ndarray, other: np.ndarray) -> float:
     """Return the adjusted Rand index of two partitions of the same cells.
 
     As scikit-learn's ``adjusted_rand_score``, which a test compares it with; codes in place of
-    names make it twenty times as fast, and hundreds are asked for.
+    names make it five times as fast, and hundreds are asked for.
 
     Parameters
     ----------
