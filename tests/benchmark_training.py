@@ -6,6 +6,9 @@ so that it can be stopped and started again:
     uv run python tests/benchmark_training.py docs/integration_benchmark.tsv \
         --latents results/latents public=results/public/cells.h5ad demo=results/demo/cells.h5ad
 
+Neighbours shared between seeds (``graph_overlap``) are with those earlier seeds whose latent spaces
+are still in the folder.
+
 Methods, of one size of network (that of the default configuration) and on one split of the cells
 (90 % to train on, 5 % to follow, 5 % held out, by the seed), in turn in one process and thread:
 
@@ -310,7 +313,8 @@ def main() -> None:
         latent, row = measure_training(genes, method, seed)
         stem = f"{dataset}.{method.replace(', ', '_').replace(' ', '_')}"
         np.save(given.latents / f"{stem}.{seed}.npy", latent)
-        earlier = [np.load(given.latents / f"{stem}.{one}.npy") for one in range(seed)]
+        paths_before = [given.latents / f"{stem}.{one}.npy" for one in range(seed)]
+        earlier = [np.load(path) for path in paths_before if path.exists()]
         row = {"dataset": dataset, "method": method, "seed": seed, "cells": genes.n_obs} | row
         row |= measure_space(latent, genes.obs)
         row["graph_overlap"] = overlap(latent, earlier)
