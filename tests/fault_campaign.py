@@ -1,13 +1,13 @@
 """Do random kills change what a run finds?
 
-    python tests/fault_campaign.py FOLDER docs/faults.tsv --kills 40 --each 20
+    python tests/fault_campaign.py FOLDER docs/faults.tsv --project demo --kills 40 --each 20
 
-A small run is made undisturbed, then again and again from nothing, each time with up to `each`
-kills at random moments, and started again after each. What is killed without warning (SIGKILL): the
-process of one running job (`job`), Snakemake alone, whose jobs go on as orphans (`snakemake`), or
-Snakemake with all its jobs, as a power cut does (`all`). Every table is compared byte by byte with
-the undisturbed run's: after each kill those that are there, in the end all. It takes an hour or so,
-so no test runs it.
+The demo, or the small study of the tests, is made undisturbed, then again and again from nothing,
+each time with up to `each` kills at random moments, and started again after each. What is killed
+without warning (SIGKILL): the process of one running job (`job`), Snakemake alone, whose jobs go on
+as orphans (`snakemake`), or Snakemake with all its jobs, as a power cut does (`all`). Every table is
+compared byte by byte with the undisturbed run's: after each kill those that are there, in the end
+all. It takes an hour or so, so no test runs it.
 """
 
 import argparse
@@ -18,8 +18,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -27,47 +28,68 @@ import psutil
 
 from emhniche.leftovers import leftovers
 from small_project import make_project
-from workflow import command, snakemake, tables
+from workflow import ROOT, command, snakemake, tables
 
 KINDS = ("job", "snakemake", "all")
 ARGS = ("--cores", "2", "--rerun-incomplete", "--retries", "50")
 PAUSE = 20.0
 """A kill comes up to so many seconds after the job that it waited for."""
-RESULTS = Path("results/planted")
 
 
-def campaign(folder: Path, *, kills: int, each: int, seed: int) -> Iterator[dict]:
+@dataclass(frozen=True)
+class Project:
+    """What is run: the folder of its results, its configuration, and what writes its inputs."""
+
+    results: Path
+    config: str
+    make: Callable[[Path], Path]
+
+
+def no_inputs(folder: Path) -> Path:
+    """Make the folder of a run that simulates what it needs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+PROJECTS = {
+    "demo": Project(Path("results/demo"), str(ROOT / "config" / "config.yaml"), no_inputs),
+    "small": Project(Path("results/planted"), "config.yaml", make_project),
+}
+
+
+def campaign(folder: Path, made: Project, *, kills: int, each: int, seed: int) -> Iterator[dict]:
     """Make run after run until enough kills have struck, and yield a row for each kill and end."""
     chance = random.Random(seed)
-    inputs = make_project(folder / "inputs")
+    inputs = made.make(folder / "inputs")
     reference = folder / "undisturbed"
-    if not (reference / RESULTS / "report" / "index.html").exists():
+    if not (reference / made.results / "report" / "index.html").exists():
         shutil.copytree(inputs, reference, dirs_exist_ok=True)
-        done = snakemake(reference, *ARGS)
+        done = snakemake(reference, *ARGS, config=made.config)
         assert done.returncode == 0, done.stderr[-4000:]
-    expected = tables(reference / RESULTS)
+    expected = tables(reference / made.results)
     struck, number = 0, 0
     while struck < kills:
         number += 1
         project = folder / f"run_{number}"
         shutil.rmtree(project, ignore_errors=True)
         shutil.copytree(inputs, project)
-        for row in disturbed_run(project, min(each, kills - struck), chance):
+        for row in disturbed_run(project, made.config, min(each, kills - struck), chance):
             struck += row["killed"] != "nothing"
-            yield {"run": number, **row, **compare(project, expected, row["killed"] == "nothing")}
+            seen = compare(project / made.results, expected, row["killed"] == "nothing")
+            yield {"run": number, **row, **seen}
         shutil.rmtree(project)
 
 
-def compare(project: Path, expected: dict[str, bytes], ended: bool) -> dict[str, int]:
+def compare(results: Path, expected: dict[str, bytes], ended: bool) -> dict[str, int]:
     """Count tables that are there, and those of other bytes than the undisturbed run's.
 
     A table that is absent or too many counts only once the run has ended.
     """
-    found = tables(project / RESULTS)
+    found = tables(results)
     different = {name for name in found if found[name] != expected.get(name)}
     if ended:
         different |= expected.keys() - found.keys()
-    left = len(leftovers(project / RESULTS))
+    left = len(leftovers(results))
     return {
         "tables": len(found),
         "of": len(expected),
@@ -76,9 +98,9 @@ def compare(project: Path, expected: dict[str, bytes], ended: bool) -> dict[str,
     }
 
 
-def disturbed_run(project: Path, kills: int, chance: random.Random) -> Iterator[dict]:
+def disturbed_run(project: Path, config: str, kills: int, chance: random.Random) -> Iterator[dict]:
     """Run a project to its end through kills at random moments; the last row is its end."""
-    process, seen = start(project), set()
+    process, seen = start(project, config), set()
     for _ in range(kills):
         kind = chance.choices(KINDS, weights=(2, 1, 1))[0]
         row = strike(process, project, kind, chance, seen)
@@ -88,18 +110,18 @@ def disturbed_run(project: Path, kills: int, chance: random.Random) -> Iterator[
             process.wait()
         yield row
         if kind != "job":
-            done = snakemake(project, "--unlock")
+            done = snakemake(project, "--unlock", config=config)
             assert done.returncode == 0, done.stderr[-4000:]
-            process = start(project)
+            process = start(project, config)
     assert process.wait() == 0, (project / "run.log").read_text()[-4000:]
     yield {"killed": "nothing", "after_s": "", "scripts": ""}
 
 
-def start(project: Path) -> subprocess.Popen:
+def start(project: Path, config: str) -> subprocess.Popen:
     """Start the workflow in a session of its own."""
     with open(project / "run.log", "w") as log:
         return subprocess.Popen(
-            command(project, *ARGS),
+            command(project, *ARGS, config=config),
             cwd=project,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -167,13 +189,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="where the runs go")
     parser.add_argument("out", type=Path, help="table of the kills")
+    parser.add_argument("--project", choices=PROJECTS, default="demo")
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--each", type=int, default=20, help="most kills of one run")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     rows = []
-    folder = given.folder.resolve()
-    for row in campaign(folder, kills=given.kills, each=given.each, seed=given.seed):
+    settings = {"kills": given.kills, "each": given.each, "seed": given.seed}
+    for row in campaign(given.folder.resolve(), PROJECTS[given.project], **settings):
         rows.append(row)
         pd.DataFrame(rows).to_csv(given.out, sep="\t", index=False, lineterminator="\n")
     sys.exit(int(any(row["different"] for row in rows)))
