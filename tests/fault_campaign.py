@@ -5,9 +5,9 @@
 The demo, or the small study of the tests, is made undisturbed, then again and again from nothing,
 each time with up to `each` kills at random moments, and started again after each. What is killed
 without warning (SIGKILL): the process of one running job (`job`), Snakemake alone, whose jobs go on
-as orphans (`snakemake`), or Snakemake with all its jobs, as a power cut does (`all`). Every table is
-compared byte by byte with the undisturbed run's: after each kill those that are there, in the end
-all. It takes an hour or so, so no test runs it.
+as orphans (`snakemake`), or Snakemake with all its jobs, as a power cut does (`all`). Every table
+is compared byte by byte with the undisturbed run's: after each kill those that are there, in the
+end all. It takes an hour or so, so no test runs it.
 """
 
 import argparse
