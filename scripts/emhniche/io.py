@@ -133,7 +133,7 @@ def read_h5ad(path: str | Path) -> ad.AnnData:
     return ad.read_h5ad(path)
 
 
-def read_genes(path: str | Path, mark: str, *, rows: int = 10_000) -> ad.AnnData:
+def read_genes(path: str | Path, mark: str, *, rows: int = 2_000) -> ad.AnnData:
     """Read only the genes of an ``.h5ad`` file that are marked, some cells at a time.
 
     Parameters
