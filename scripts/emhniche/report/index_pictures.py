@@ -315,8 +315,8 @@ def _resolutions(run: RunTables) -> Picture:
         f"(orange) has the highest score and was taken: {taken['n_stable']} of its "
         f"{taken['n_clusters']} clusters are found again in {100 * OFTEN:g} % of subsamples of "
         "four fifths of the cells, which is what "
-        f"the numbers at the left count (Jaccard index of {FOUND:g} or more).{joined}{unstable} The area "
-        "of a dot rises with the cells of the cluster.",
+        f"the numbers at the left count (Jaccard index of {FOUND:g} or more).{joined}{unstable} "
+        "The area of a dot rises with the cells of the cluster.",
         tables=_sources("resolutions", "found_again", "cluster_tree"),
         nothing="One resolution was tried only.",
     )
