@@ -32,6 +32,7 @@ rule cluster:
         disk_mb=asks("cluster", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("cluster"),
+        gpu_use=lambda wildcards: gpu_table(rules.cluster, wildcards),
         settings={k: v for k, v in run.config["cluster"].items() if k != "zoom"},
         seed=run.config["seed"],
     script:
@@ -92,6 +93,7 @@ rule cluster_zoom:
         disk_mb=asks("cluster_zoom", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("cluster_zoom"),
+        gpu_use=lambda wildcards: gpu_table(rules.cluster_zoom, wildcards),
         settings={k: v for k, v in run.config["cluster"].items() if k != "zoom"},
         species=run.species,
         seed=run.config["seed"],

@@ -81,6 +81,12 @@ def asks(rule, kind, size=None):
     return by_input(line, kind) if size is None else by_size(line, kind, size)
 
 
+def gpu_table(rule, wildcards):
+    """Return where a job says what it used of the GPU: beside its benchmark, which knows of none."""
+    benchmark = Path(str(rule.benchmark).format(**wildcards))
+    return str(benchmark.parent / "gpu" / benchmark.name)
+
+
 # A model that names cells, and its checksum; empty where none is asked.
 celltypist = run.config["annotate"].get("celltypist", {})
 
