@@ -1,8 +1,10 @@
 """Rule `ambient`: what CellBender says of the soup and the cells of one library."""
 
+from emhniche.gpu_use import gpu_use
 from emhniche.logs import job_log
 
-with job_log(snakemake.log[0]):
+accelerator = snakemake.params.settings["accelerator"]
+with job_log(snakemake.log[0]), gpu_use(snakemake.params.gpu_use, accelerator):
     from emhniche.cellbender import run_cellbender, write_estimate
 
     write_estimate(

@@ -1,8 +1,10 @@
 """Rule `cluster`: graph, clusters and how stable they are."""
 
+from emhniche.gpu_use import gpu_use
 from emhniche.logs import job_log
 
-with job_log(snakemake.log[0]):
+accelerator = snakemake.params.settings["accelerator"]
+with job_log(snakemake.log[0]), gpu_use(snakemake.params.gpu_use, accelerator):
     from scipy import sparse
 
     from emhniche import io

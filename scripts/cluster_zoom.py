@@ -1,8 +1,10 @@
 """Rule `cluster_zoom`: cluster one lineage by itself."""
 
+from emhniche.gpu_use import gpu_use
 from emhniche.logs import job_log
 
-with job_log(snakemake.log[0]):
+accelerator = snakemake.params.settings["accelerator"]
+with job_log(snakemake.log[0]), gpu_use(snakemake.params.gpu_use, accelerator):
     from emhniche import io
     from emhniche.resources import load_ambient
     from emhniche.zoom import zoom_in

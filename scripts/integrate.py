@@ -1,10 +1,13 @@
 """Rules `integrate_*`: place the cells in a latent space by one method."""
 
+from emhniche.gpu_use import gpu_use
 from emhniche.logs import job_log
 
 # several GPUs: the process of each reads this file, too, and must not begin anew
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
+    # principal components know no GPU
+    accelerator = snakemake.params.settings.get("accelerator", "cpu")
+    with job_log(snakemake.log[0]), gpu_use(snakemake.params.get("gpu_use"), accelerator):
         from emhniche import io
         from emhniche.integrate import integrate
 

@@ -115,7 +115,7 @@ def test_the_tree_keeps_every_cell(planted):
 
 def test_the_layout_keeps_the_groups_apart_and_repeats(planted):
     latent, truth, found = planted
-    place, again = (lay_out(latent, found.graph, seed=0) for _ in range(2))
+    place, again = (lay_out(latent, found.graph, accelerator="cpu", seed=0) for _ in range(2))
     assert place.equals(again)
     layout = place[["umap_1", "umap_2"]].to_numpy()
     centres = np.array([layout[truth == group].mean(axis=0) for group in range(3)])

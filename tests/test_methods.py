@@ -46,6 +46,12 @@ def test_tools_of_the_run_have_their_versions():
     assert "Scrublet" not in told({**CONFIG, "qc": CONFIG["qc"] | {"doublets": {"method": "none"}}})
 
 
+def test_a_map_made_on_a_gpu_is_told_with_its_source():
+    on_gpu = {**CONFIG, "cluster": CONFIG["cluster"] | {"layout_accelerator": "cuda"}}
+    assert "UMAP [@umap] (by RAPIDS cuML [@cuml] on a GPU) lays the graph out" in told(on_gpu)
+    assert "cuML" not in told()
+
+
 def test_states_moderation_and_the_mixed_model_are_cited():
     text = told(score_contrasts=pd.DataFrame({"status": ["tested"]}))
     for said in ("dissociation [@brink]", "expression [@tirosh]", "t tests [@smyth]", "[@mixed]"):

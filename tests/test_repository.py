@@ -169,7 +169,7 @@ def test_the_version_is_the_same_everywhere():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     images = yaml.safe_load((ROOT / "envs" / "images.yaml").read_text(encoding="utf-8"))
     assert project["version"] == emhniche.__version__ == citation["version"]
-    assert tuple(images) == environments.PURPOSES
+    assert tuple(images) == (*environments.PURPOSES, *environments.APART)
     for purpose, entry in images.items():
         assert entry["image"].endswith(f"emh-niche-{purpose}:{project['version']}")
 
@@ -259,10 +259,15 @@ NOT_IMPORTED = {
     "pyarrow",  # pandas reads and writes parquet by it
     *("pynndescent", "scikit-image", "umap-learn"),  # scanpy imports them when it needs them
     "cellbender",  # run as a command
+    "cuml-cu13",  # imported where it is asked for; its name says for which CUDA
 }
 """Packages that an image names though no code of ours imports them."""
 
-EITHER = {"{run.training}": ("scvi-cpu", "scvi-gpu"), "{run.clustering}": ("core", "scvi-gpu")}
+EITHER = {
+    "{run.training}": ("scvi-cpu", "scvi-gpu"),
+    "{run.clustering}": ("core", "scvi-gpu"),
+    "{run.layout}": ("core", "rapids"),
+}
 
 
 def named(rule: str) -> str:
@@ -291,10 +296,10 @@ def test_the_environment_of_a_rule_holds_what_its_script_imports(name):
     for everywhere in (False, True):
         for one in EITHER.get(purpose, (purpose,)):
             missing = wanted(name, everywhere=everywhere) - set(environments.packages(one))
-            assert missing <= (NOT_CALLED[one] if everywhere else set()), one
+            assert missing <= (NOT_CALLED.get(one, set()) if everywhere else set()), one
 
 
-@pytest.mark.parametrize("purpose", environments.PURPOSES)
+@pytest.mark.parametrize("purpose", [*environments.PURPOSES, *environments.APART])
 def test_an_environment_names_nothing_that_no_rule_needs(purpose):
     ours = [name for name in rules() if purpose in EITHER.get(named(name), (named(name),))]
     needed = set().union(*(wanted(name, everywhere=True) for name in ours))
@@ -311,6 +316,21 @@ def test_conda_pins_are_those_of_the_lock(purpose):
         text = (folder / recipe).read_text(encoding="utf-8")
         assert f"sh install.sh {purpose}" in text
         assert f"envs/{purpose}/packages.txt" in text
+
+
+@pytest.mark.parametrize("purpose", environments.APART)
+def test_an_environment_apart_has_the_versions_of_the_lock_where_it_can(purpose):
+    folder = ROOT / "envs" / purpose
+    written = (folder / "environment.yaml").read_text(encoding="utf-8")
+    assert written == environments.render(purpose, ROOT), "run `make docs`"
+    lock = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))["package"]
+    locked = {f"{one['name']}=={one['version']}" for one in lock}
+    pins = {line.strip()[2:] for line in written.splitlines() if "==" in line}
+    # RAPIDS 26.10 allows numba below 0.65 and cudf's pandas, and numba a numpy below 2.5
+    own = {"cuml-cu13", "numpy", "pandas"}
+    assert {pin.split("==")[0] for pin in pins - locked} == own
+    for recipe in ("Containerfile", f"emh-niche-{purpose}.def"):
+        assert f"envs/{purpose}/requirements.txt" in (folder / recipe).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("purpose", environments.PURPOSES)

@@ -7,7 +7,6 @@ report say so.
 """
 
 import logging
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -16,6 +15,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch.multiprocessing.spawn import ProcessExitedException
 
+from emhniche.device_errors import DEVICE_ERROR, device_line
 from emhniche.errors import InputError
 
 BYTES_PER_COUNT = 24 * 4
@@ -30,11 +30,6 @@ MIN_STEPS = 1500
 
 TRAINING_PRECISION = {"full": "32-true", "bf16": "bf16-mixed"}
 """Setting -> what Lightning calls it."""
-
-DEVICE_ERROR = re.compile(
-    r"CUDA|cuDNN|CUBLAS|cublas|NCCL|NVML|HIP error|MPS|Metal|no kernel image", re.ASCII
-)
-"""What is in the text of an error that the device, its driver or its libraries raised."""
 
 logger = logging.getLogger(__name__)
 
@@ -244,11 +239,7 @@ def device_failure(error: BaseException) -> str | None:
         isinstance(error, known) or DEVICE_ERROR.search(str(error))
     ):
         return None
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    # a device's own process hands on its traceback, and what is said there ends in hints
-    of_device = [line.strip() for line in lines if DEVICE_ERROR.search(line)] or lines[:1]
-    raised = [line for line in of_device if re.match(r"[\w.]*Error: ", line)]
-    return (raised or of_device)[0][:200]
+    return device_line(error)
 
 
 def _out_of_memory(failure: str) -> bool:

@@ -49,8 +49,8 @@ class Run:
     registry
         Public files, indexed by ``file``; see :func:`emhniche.sheet.read_registry`.
     images
-        Container image of each purpose (:data:`emhniche.environments.PURPOSES`), as Snakemake wants
-        it.
+        Container image of each purpose (:data:`emhniche.environments.PURPOSES` and ``APART``), as
+        Snakemake wants it.
     study
         The simulated study, or None where the samples are real.
     truths
@@ -80,6 +80,11 @@ class Run:
     def clustering(self) -> str:
         """Purpose of the environment that neighbours are searched in: with torch for a GPU."""
         return "scvi-gpu" if self.config["cluster"]["accelerator"] == "cuda" else "core"
+
+    @property
+    def layout(self) -> str:
+        """Purpose of the environment that the map is laid out in: with RAPIDS for a GPU."""
+        return "rapids" if self.config["cluster"]["layout_accelerator"] == "cuda" else "core"
 
     @property
     def sources(self) -> dict[str, str]:

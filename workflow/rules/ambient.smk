@@ -27,6 +27,7 @@ rule ambient:
         disk_mb=asks("ambient", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("ambient"),
+        gpu_use=lambda wildcards: gpu_table(rules.ambient, wildcards),
         settings=run.config["ambient"]["cellbender"],
     script:
         "../../scripts/ambient.py"

@@ -5,6 +5,13 @@ In: the primary method's latent space. Out: ``graph.npz``, ``clusters.parquet``,
 ``zoom/<lineage>/``, for which the annotation comes in.
 """
 
+# What decides a partition: not which lineages get one of their own, nor where the map is drawn.
+of_partitions = {
+    key: value
+    for key, value in run.config["cluster"].items()
+    if key not in ("zoom", "layout_accelerator")
+}
+
 
 rule cluster:
     """Build the neighbour graph and cut it into the clusters that are found again."""
@@ -32,7 +39,8 @@ rule cluster:
         disk_mb=asks("cluster", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("cluster"),
-        settings={k: v for k, v in run.config["cluster"].items() if k != "zoom"},
+        gpu_use=lambda wildcards: gpu_table(rules.cluster, wildcards),
+        settings=of_partitions,
         seed=run.config["seed"],
     script:
         "../../scripts/cluster.py"
@@ -50,9 +58,9 @@ rule cluster_layout:
     benchmark:
         "<benchmarks>/cluster/layout.tsv"
     conda:
-        "../../envs/core/environment.yaml"
+        f"../../envs/{run.layout}/environment.yaml"
     container:
-        run.images["core"]
+        run.images[run.layout]
     threads: 1
     resources:
         mem_mb=asks("cluster_layout", "mem_mb"),
@@ -60,6 +68,8 @@ rule cluster_layout:
         disk_mb=asks("cluster_layout", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("cluster_layout"),
+        gpu_use=lambda wildcards: gpu_table(rules.cluster_layout, wildcards),
+        accelerator=run.config["cluster"]["layout_accelerator"],
         seed=run.config["seed"],
     script:
         "../../scripts/cluster_layout.py"
@@ -92,7 +102,8 @@ rule cluster_zoom:
         disk_mb=asks("cluster_zoom", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("cluster_zoom"),
-        settings={k: v for k, v in run.config["cluster"].items() if k != "zoom"},
+        gpu_use=lambda wildcards: gpu_table(rules.cluster_zoom, wildcards),
+        settings=of_partitions,
         species=run.species,
         seed=run.config["seed"],
     script:

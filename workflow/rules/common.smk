@@ -45,6 +45,7 @@ from emhniche.code import code_digest, put_first, show_to_containers
 from emhniche.errors import InputError
 from emhniche.leftovers import remove_leftovers
 from emhniche.paths import input_paths
+from emhniche.rapids import require_cuml
 from emhniche.rule_resources import by_input, by_size, read_rule_resources
 from emhniche.settings import load_run
 
@@ -62,6 +63,9 @@ try:
         source=" + ".join(map(str, workflow.configfiles)) or "config",
     )
     rule_resources = read_rule_resources(ROOT / "resources" / "rule_resources.tsv")
+    if run.layout == "rapids" and not workflow.deployment_settings.deployment_method:
+        # jobs run where Snakemake does: better now than when the clusters are made
+        require_cuml()
 except InputError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(1)
@@ -79,6 +83,12 @@ def asks(rule, kind, size=None):
     """Return how much is asked for, by the size of the input or by a size known beforehand."""
     line = rule_resources.loc[rule]
     return by_input(line, kind) if size is None else by_size(line, kind, size)
+
+
+def gpu_table(rule, wildcards):
+    """Return where a job says what it used of the GPU: beside its benchmark, which knows of none."""
+    benchmark = Path(str(rule.benchmark).format(**wildcards))
+    return str(benchmark.parent / "gpu" / benchmark.name)
 
 
 # A model that names cells, and its checksum; empty where none is asked.

@@ -34,6 +34,7 @@ rule integrate_scvi:
         disk_mb=asks("integrate_scvi", "disk_mb"),
     params:
         code=lambda wildcards: code_digest("integrate"),
+        gpu_use=lambda wildcards: gpu_table(rules.integrate_scvi, wildcards),
         settings=lambda wildcards: run.config["integrate"]["scvi"]
         | (run.config["integrate"]["scanvi"] if wildcards.method == "scanvi" else {}),
         n_latent=run.config["integrate"]["n_latent"],

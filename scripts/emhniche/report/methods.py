@@ -206,6 +206,8 @@ def _quality(qc: Mapping, ambient: Mapping, tool: _Tools) -> Paragraph:
 def _cells(config: Mapping, tool: _Tools, epochs: int, device: Mapping) -> Paragraph:
     integrate, cluster = config["integrate"], config["cluster"]
     where = "; searched among all on a GPU" if cluster["accelerator"] == "cuda" else ""
+    on_gpu = cluster["layout_accelerator"] == "cuda"
+    by = "by RAPIDS cuML [@cuml] on a GPU" if on_gpu else tool("umap-learn")
     return Paragraph(
         "Integration and clusters",
         f"Genes of the samples were joined by {config['merge']['genes']}; a gene that a "
@@ -214,7 +216,7 @@ def _cells(config: Mapping, tool: _Tools, epochs: int, device: Mapping) -> Parag
         f"Leiden algorithm [@leiden] ({tool('igraph')}) on the neighbour graph of the "
         f"{integrate['primary']} latent space ({cluster['n_neighbors']} neighbours a cell, itself "
         f"included{where}), "
-        f"{_resolution(cluster)}; UMAP [@umap] ({tool('umap-learn')}) lays the graph out for the "
+        f"{_resolution(cluster)}; UMAP [@umap] ({by}) lays the graph out for the "
         "eye only.",
     )
 

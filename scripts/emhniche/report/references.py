@@ -61,6 +61,11 @@ REFERENCES = {
         "Hennig C. Cluster-wise assessment of cluster stability. Comput Stat Data Anal 2007.",
         "10.1016/j.csda.2006.11.025",
     ),
+    "cuml": (
+        "Nolet CJ et al. Bringing UMAP closer to the speed of light with GPU acceleration. "
+        "AAAI 2021.",
+        "10.1609/aaai.v35i1.16118",
+    ),
     "umap": ("McInnes L, Healy J, Melville J. UMAP. 2018.", "10.48550/arXiv.1802.03426"),
     "ucell": (
         "Andreatta M, Carmona SJ. UCell. Comput Struct Biotechnol J 2021.",
