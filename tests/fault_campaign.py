@@ -7,7 +7,11 @@ each time with up to `each` kills at random moments, and started again after eac
 without warning (SIGKILL): the process of one running job (`job`), Snakemake alone, whose jobs go on
 as orphans (`snakemake`), or Snakemake with all its jobs, as a power cut does (`all`). Every table
 is compared byte by byte with the undisturbed run's: after each kill those that are there, in the
-end all. It takes an hour or so, so no test runs it.
+end all. It takes an hour or so, so no test runs it. With `--done` a run begins with what these
+stages of the undisturbed run made, so that kills strike the stages after them:
+
+    python tests/fault_campaign.py FOLDER late.tsv --kills 20 --each 20 \
+        --done simulate samples samples.tsv cells.h5ad integration score
 """
 
 import argparse
@@ -57,15 +61,17 @@ PROJECTS = {
 }
 
 
-def campaign(folder: Path, made: Project, *, kills: int, each: int, seed: int) -> Iterator[dict]:
+def campaign(
+    folder: Path, made: Project, *, done: list[str], kills: int, each: int, seed: int
+) -> Iterator[dict]:
     """Make run after run until enough kills have struck, and yield a row for each kill and end."""
     chance = random.Random(seed)
     inputs = made.make(folder / "inputs")
     reference = folder / "undisturbed"
     if not (reference / made.results / "report" / "index.html").exists():
         shutil.copytree(inputs, reference, dirs_exist_ok=True)
-        done = snakemake(reference, *ARGS, config=made.config)
-        assert done.returncode == 0, done.stderr[-4000:]
+        run = snakemake(reference, *ARGS, config=made.config)
+        assert run.returncode == 0, run.stderr[-4000:]
     expected = tables(reference / made.results)
     struck, number = 0, 0
     while struck < kills:
@@ -73,11 +79,19 @@ def campaign(folder: Path, made: Project, *, kills: int, each: int, seed: int) -
         project = folder / f"run_{number}"
         shutil.rmtree(project, ignore_errors=True)
         shutil.copytree(inputs, project)
+        for name in done:
+            take(reference / made.results / name, project / made.results / name)
         for row in disturbed_run(project, made.config, min(each, kills - struck), chance):
             struck += row["killed"] != "nothing"
             seen = compare(project / made.results, expected, row["killed"] == "nothing")
             yield {"run": number, **row, **seen}
         shutil.rmtree(project)
+
+
+def take(source: Path, target: Path) -> None:
+    """Copy a file or a folder with its times."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
 
 
 def compare(results: Path, expected: dict[str, bytes], ended: bool) -> dict[str, int]:
@@ -190,12 +204,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the runs go")
     parser.add_argument("out", type=Path, help="table of the kills")
     parser.add_argument("--project", choices=PROJECTS, default="demo")
+    parser.add_argument("--done", nargs="*", default=[], help="results that a run begins with")
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--each", type=int, default=20, help="most kills of one run")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     rows = []
-    settings = {"kills": given.kills, "each": given.each, "seed": given.seed}
+    settings = {"done": given.done, "kills": given.kills, "each": given.each, "seed": given.seed}
     for row in campaign(given.folder.resolve(), PROJECTS[given.project], **settings):
         rows.append(row)
         pd.DataFrame(rows).to_csv(given.out, sep="\t", index=False, lineterminator="\n")
