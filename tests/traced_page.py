@@ -237,7 +237,7 @@ def _cell_claims() -> Iterator[Claim]:
         r"clusters are found again in (\d+ %) of .*\(Jaccard index of (\S+) or more\)",
         chosen,
     )
-    yield r"They are joined from (\d+) of Leiden's", joined
+    yield r"Those that were taken are joined from (\d+) of Leiden's", joined
     yield (
         rf"({N}) cells? in ({N}) clusters? at resolution (\S+), of which .* again in (\S+ %)",
         zoom,
