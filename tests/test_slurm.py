@@ -164,7 +164,7 @@ def alone(project, tmp_path_factory):
 def images(tools, alone):
     """Purpose -> its image, built here."""
     cache = Path(os.environ.get("EMH_IMAGES", "~/.cache/emh-niche/images")).expanduser()
-    done = run("bash", str(ROOT / "envs" / "build.sh"), str(cache), *PURPOSES, seconds=900)
+    done = run("bash", str(ROOT / "envs" / "build.sh"), str(cache), *PURPOSES, seconds=1800)
     assert done.returncode == 0, done.stderr[-3000:]
     return {purpose: Path(entry["image"]) for purpose, entry in yaml.safe_load(done.stdout).items()}
 
