@@ -170,7 +170,8 @@ def _integrate(folder: Path, run: Run, cells: ad.AnnData) -> pd.DataFrame:
 
 
 def _cluster(folder: Path, run: Run, latent: pd.DataFrame) -> Clustering:
-    settings = {key: value for key, value in run.config["cluster"].items() if key != "zoom"}
+    elsewhere = ("zoom", "layout_accelerator")
+    settings = {k: v for k, v in run.config["cluster"].items() if k not in elsewhere}
     found = cluster_cells(latent, seed=run.config["seed"], **settings)
     io.write_table(found.clusters, folder / "cluster" / "clusters.parquet")
     return found
