@@ -56,6 +56,7 @@ def write_labels(
         {
             "cluster": [str(i) for i in range(len(types))],
             "dataset": "",
+            "qc_lineage": "",
             "n_cells": [int((cluster == str(i)).sum()) for i in range(len(types))],
             "lineage": list(CELL_TYPES.values()),
             "cell_type": types,

@@ -18,6 +18,7 @@ def planted():
     cells = library(MIX)
     cells.obs["dataset"] = "d"
     cells.obs["tissue"] = "spleen"
+    cells.obs["qc_lineage"] = cells.obs["truth"]
     cells.obs["sample"] = np.resize(["s0", "s1", "s2", "s3"], cells.n_obs)
     cells.obs["donor"], cells.obs["donor_known"] = "d" + cells.obs["sample"].str[1:], True
     cells.varm["measured"] = pd.DataFrame({"d": True}, index=cells.var_names)

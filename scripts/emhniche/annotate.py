@@ -1,10 +1,10 @@
 """What is each cluster: which lineage, which cell type, and how sure is that?
 
 A cluster is named from its pooled counts by marker sets (:mod:`emhniche.lineage`): first the
-lineage, then a cell type within it. Integration can lay unlike cells of two datasets on top of each
-other, so a cluster's part in each dataset and tissue is named on its own, and where the parts
-disagree the table says so. No published label and no panel gene takes part: labels can test the
-names, and panel claims are not circular. What no set fits stays ``unresolved``.
+lineage, then a cell type within it. Parts of a cluster that are unlike get names of their own
+(:mod:`emhniche.cluster_names`), and where they disagree the table says so. No published label and
+no panel gene takes part: labels can test the names, and panel claims are not circular. What no set
+fits stays ``unresolved``.
 """
 
 import logging
@@ -14,21 +14,13 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from emhniche.cluster_names import name_parts, own_names
 from emhniche.io import CELL_ID
-from emhniche.lineage import UNRESOLVED, group_rates, marker_sets, name_groups
+from emhniche.lineage import UNRESOLVED
 from emhniche.marker_evidence import compare_donors, rank_areas
 
 N_MARKERS = 25
 """Marker genes listed a cluster."""
-
-MIN_PART_CELLS = 10
-"""A smaller part of a cluster takes the lineage of the whole cluster, and no cell type."""
-
-FINE_MIN_SCORE = 0.4
-"""A cell type's set must score this to name a group; the lineage is known by then. Ours."""
-
-_SETS_OF = {"bone marrow": "marrow", "spleen": "spleen"}
-"""Marker sets that the cells of a tissue are offered beside those of any tissue."""
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +41,8 @@ def annotate_clusters(
     Parameters
     ----------
     cells
-        Cells x genes, raw counts; ``obs`` with ``dataset``, ``tissue``, ``sample``, ``donor`` and
-        ``donor_known``.
+        Cells x genes, raw counts; ``obs`` with ``dataset``, ``tissue``, ``qc_lineage``, ``sample``,
+        ``donor`` and ``donor_known``.
     clusters
         Cluster of each cell, indexed by ``cell_id``.
     lineages
@@ -70,9 +62,8 @@ def annotate_clusters(
         ``cell_id``, ``lineage``, ``cell_type``, ``confidence`` (of the lineage, times the share of
         subsamples in which the cell's cluster is found again).
     named : pandas.DataFrame
-        One row a cluster (``dataset`` and ``tissue`` are empty) and one a part of it in a dataset
-        and tissue: ``cluster``, ``dataset``, ``tissue``, ``n_cells``, ``lineage``, ``cell_type``,
-        ``confidence``, ``cell_type_confidence``, ``score``, ``runner_up``, ``margin``,
+        One row a cluster and one a part of it, as :func:`emhniche.cluster_names.name_parts` returns
+        them, with
         ``agreement`` (share of the cluster's cells whose own part has the cluster's lineage),
         ``found_again`` (of the cluster) and ``marker`` (its first marker gene, by which a cluster
         is known in another run; empty without one).
@@ -86,11 +77,12 @@ def annotate_clusters(
             "cluster": clusters.reindex(cells.obs_names).astype(str),
             "dataset": cells.obs["dataset"].astype(str),
             "tissue": cells.obs["tissue"].astype(str),
+            "qc_lineage": cells.obs["qc_lineage"].astype(str),
         }
     )
     limits = {"min_confidence": min_confidence, "n_resamples": n_resamples, "seed": seed}
     named = name_parts(cells, obs, lineages, min_score=min_score, **limits)
-    own = _own_part(obs, named)
+    own = own_names(obs, named)
     annotation = own[["lineage", "cell_type", "confidence"]].copy()
     annotation["confidence"] *= obs["cluster"].map(found_again).to_numpy()
     annotation.insert(0, CELL_ID, cells.obs_names.astype(str))
@@ -104,85 +96,6 @@ def annotate_clusters(
     first = markers.drop_duplicates("cluster").set_index("cluster")["gene"]
     named["marker"] = [first.get(cluster, "") for cluster in named["cluster"]]
     return annotation, named, markers
-
-
-def name_parts(
-    cells: ad.AnnData,
-    obs: pd.DataFrame,
-    lineages: pd.DataFrame,
-    *,
-    min_score: float,
-    min_confidence: float,
-    n_resamples: int,
-    seed: int,
-) -> pd.DataFrame:
-    """Give each cluster and each part of it a lineage, and where one fits a cell type.
-
-    Parameters are those of :func:`annotate_clusters`, with ``cluster``, ``dataset`` and
-    ``tissue`` of each cell in `obs`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The table ``named`` of :func:`annotate_clusters` without ``agreement``, by cluster.
-    """
-    limits = {"min_confidence": min_confidence, "n_resamples": n_resamples, "seed": seed}
-    coarse, fine = marker_sets(lineages, finer=False), marker_sets(lineages, finer=True)
-    sets = pd.concat([coarse, fine])
-    genes = pd.concat([sets["positive"], sets["negative"]]).explode().dropna().unique()
-    parts = _parts(obs)
-    rates = pd.concat([group_rates(cells, part, genes) for part in parts])
-    keys = pd.concat([_describe(obs, part) for part in parts]).reindex(rates.index)
-    rates, keys = rates[keys["listed"]], keys[keys["listed"]]
-    named = name_groups(rates, coarse, min_score=min_score, **limits)
-    named = named.rename(columns={"best": "lineage"})
-    named["cell_type"], named["cell_type_confidence"] = named["lineage"], named["confidence"]
-    for (lineage, tissue), rows in named.groupby([named["lineage"], keys["main_tissue"]]):
-        offered = fine["tissue"].isin(["any", "both", _SETS_OF.get(tissue)])
-        own = fine[(fine["lineage"] == lineage) & offered]
-        if own.empty or lineage == UNRESOLVED:
-            continue
-        among = rates[named["lineage"] == lineage]
-        finer = name_groups(among, own, min_score=FINE_MIN_SCORE, **limits).loc[rows.index]
-        fits = finer.index[finer["best"] != UNRESOLVED]
-        named.loc[fits, "cell_type"] = finer.loc[fits, "best"]
-        named.loc[fits, "cell_type_confidence"] = finer.loc[fits, "confidence"]
-    table = keys[["cluster", "dataset", "tissue", "n_cells"]].join(named)
-    order = np.lexsort((table["tissue"], table["dataset"], table["cluster"].astype(int)))
-    columns = ["cluster", "dataset", "tissue", "n_cells", "lineage", "cell_type", "confidence"]
-    return table.iloc[order][
-        [*columns, "cell_type_confidence", "score", "runner_up", "margin"]
-    ].reset_index(drop=True)
-
-
-def _parts(obs: pd.DataFrame) -> list[pd.Series]:
-    """Two groupings of the cells: by cluster, and by cluster, dataset and tissue."""
-    return [obs["cluster"] + "||", obs["cluster"] + "|" + obs["dataset"] + "|" + obs["tissue"]]
-
-
-def _describe(obs: pd.DataFrame, part: pd.Series) -> pd.DataFrame:
-    """Say of each group its cluster, dataset, tissue (empty for a whole cluster) and size."""
-    table = obs.groupby(part).agg(
-        cluster=("cluster", "first"),
-        n_cells=("cluster", "size"),
-        main_tissue=("tissue", lambda values: values.value_counts().sort_index().idxmax()),
-    )
-    table[["dataset", "tissue"]] = [name.split("|")[1:] for name in table.index]
-    table["listed"] = (table["dataset"] == "") | (table["n_cells"] >= MIN_PART_CELLS)
-    return table
-
-
-def _own_part(obs: pd.DataFrame, named: pd.DataFrame) -> pd.DataFrame:
-    """Return the row of `named` that holds for each cell: of its part, else of its cluster.
-
-    From its cluster a cell takes the lineage only: the cell type may be of another tissue.
-    """
-    rows = named.set_index(named["cluster"] + "|" + named["dataset"] + "|" + named["tissue"])
-    whole, part = _parts(obs)
-    small = ~part.isin(rows.index)
-    own = rows.loc[part.where(~small, whole)].reset_index(drop=True)
-    own["cell_type"] = own["cell_type"].where(~small.to_numpy(), own["lineage"])
-    return own
 
 
 def cluster_markers(

@@ -202,7 +202,7 @@ def metric_table(run: RunTables) -> PageTable:
 
 
 def cluster_table(run: RunTables) -> PageTable:
-    """Return one row a cluster, and one a part of it in a dataset that is of another lineage."""
+    """Return one row a cluster, and one a part of it that is of another lineage."""
     own = run["markers"][~run["markers"]["ambient"].astype(bool)]
     markers = {
         str(cluster): ", ".join(part["gene"].head(N_MARKERS))
@@ -212,7 +212,7 @@ def cluster_table(run: RunTables) -> PageTable:
     whole = table["dataset"].isna()
     lineage = table["cluster"].map(table[whole].set_index("cluster")["lineage"])
     table = table.assign(
-        part=table["dataset"].astype("string").fillna(ALL_CELLS),
+        part=_parts(table),
         markers=table["cluster"].map(markers).where(whole, ""),
     )
     shown = table[whole | (table["lineage"] != lineage)]
@@ -236,7 +236,8 @@ def cluster_table(run: RunTables) -> PageTable:
     ]
     told = " The part of a cluster in each dataset and tissue is named on its own"
     told += (
-        "; it has a row where it is of another lineage. Agreement: share of the cluster's cells "
+        ", and so are cells there that quality control took for others in their libraries; they "
+        "have a row where they are of another lineage. Agreement: share of the cluster's cells "
         "whose part has the cluster's lineage."
         if apart
         else ", and every part has the lineage of its cluster."
@@ -253,6 +254,12 @@ def cluster_table(run: RunTables) -> PageTable:
         "subsamples of the cells that give the cluster again. Runner-up: the lineage that comes "
         f"second, and by how much.{told}",
     )
+
+
+def _parts(table: pd.DataFrame) -> pd.Series:
+    """Say which part of its cluster each row is of: dataset, and lineage by quality control."""
+    apart = table["qc_lineage"].map(lambda name: f", {words.name(name)} by QC", na_action="ignore")
+    return table["dataset"].astype("string").fillna(ALL_CELLS) + apart.astype("string").fillna("")
 
 
 def marker_table(run: RunTables) -> PageTable:

@@ -57,7 +57,7 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "cluster_types": (
         "annotate/clusters.tsv",
         (
-            *("cluster", "dataset", "n_cells", "lineage", "cell_type", "confidence"),
+            *("cluster", "dataset", "qc_lineage", "n_cells", "lineage", "cell_type", "confidence"),
             *("cell_type_confidence", "found_again", "runner_up", "margin", "agreement"),
         ),
     ),
