@@ -17,9 +17,9 @@ def _write_stability(root: Path, types: list[str], cluster: np.ndarray) -> None:
     write_table(curve, root / "cluster/resolutions.tsv")
     sizes = [int((cluster == str(number)).sum()) for number in range(len(types))]
     found = pd.DataFrame({"cluster": range(len(types)), "n_cells": sizes})
-    found = found.assign(resolution=1.0, chosen=True, found_again=0.9, jaccard=0.8)
+    found = found.assign(resolution=1.0, chosen=True, found_again=0.9, jaccard=0.8, n_joined=2)
     whole = {"cluster": 0, "n_cells": len(cluster), "resolution": 0.5, "chosen": False}
-    whole = pd.DataFrame([whole | {"found_again": 1.0, "jaccard": 1.0}])
+    whole = pd.DataFrame([whole | {"n_joined": 1, "found_again": 1.0, "jaccard": 1.0}])
     write_table(pd.concat([whole, found]), root / "cluster/found_again.tsv")
     tree = found[["cluster", "n_cells"]].rename(columns={"cluster": "next_cluster"})
     tree = tree.assign(cluster=0, resolution=0.5, next_resolution=1.0)

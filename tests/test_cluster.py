@@ -6,7 +6,7 @@ from sklearn.metrics import adjusted_rand_score
 from emhniche.cluster import cluster_cells
 from emhniche.errors import InputError
 from emhniche.layout import lay_out
-from emhniche.partitions import Cut, best_jaccard, choose, rand_index
+from emhniche.partitions import rand_index
 
 SETTINGS = {
     "n_neighbors": 15,
@@ -43,14 +43,22 @@ def test_planted_groups_are_found_at_the_resolution_that_gives_them_again(plante
 
 
 def test_cut_up_groups_are_not_found_again(planted):
-    _, _, found = planted
-    last = found.resolutions.iloc[-1]
+    latent, _, found = planted
+    alone = cluster_cells(latent, **(SETTINGS | {"resolutions": [4.0]}))
+    last = alone.resolutions.iloc[0]
     assert last["n_clusters"] > 10
     assert last["found_again"] < 0.5
     assert last["score"] < 0
     again = found.stability.groupby("resolution")["ari_to_final"].mean()
     assert again.iloc[0] == 1.0
     assert again.iloc[-1] < 0.5
+
+
+def test_cut_up_groups_are_joined_where_a_coarser_resolution_has_them(planted):
+    _, _, found = planted
+    last = found.found_again[found.found_again["resolution"] == 4.0]
+    assert len(last) < last["n_joined"].sum() / 3
+    assert found.resolutions.iloc[-1]["score"] < found.resolutions.iloc[0]["score"]
 
 
 def test_a_cloud_without_groups_is_said_to_have_none():
@@ -76,30 +84,9 @@ def test_a_set_resolution_is_taken_and_judged_all_the_same(planted):
     assert found.tree.empty
 
 
-def test_one_cluster_and_crumbs_are_never_chosen():
-    rows = np.arange(100)
-    halves, whole = np.repeat(["0", "1"], 50), np.repeat("0", 100)
-    crumbs = np.arange(100).astype(str)
-    cuts = [
-        Cut(0.1, whole, [whole], [(rows, whole)]),
-        Cut(1.0, halves, [halves], [(rows, whole)]),
-        Cut(9.0, crumbs, [crumbs], [(rows, crumbs)]),
-    ]
-    taken, curve = choose(cuts, n_neighbors=14)
-    assert taken == 1
-    assert curve["verdict"].tolist() == ["degenerate", "unstable", "degenerate"]
-    assert choose([cuts[0], cuts[2]], n_neighbors=14)[0] == 0
-
-
 def test_few_cells_are_one_cluster_rather_than_crumbs():
     few = table(np.random.default_rng(3).normal(size=(10, 4)))
     assert cluster_cells(few, **SETTINGS).clusters["cluster"].nunique() == 1
-
-
-def test_jaccard_index_of_the_best_match():
-    names = np.array(["a"] * 4 + ["b"] * 6)
-    others = np.array([0] * 3 + [1] * 7)
-    assert best_jaccard(names, others).to_dict() == {"a": 3 / 4, "b": 6 / 7}
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.5, 1.0])

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from emhniche.cluster import FOUND_AGAIN_COLUMNS
 from emhniche.report import celltypist_section, index_tables, transferred_section, zoom_section
 from emhniche.report.tables import read_run
-from emhniche.zoom import FOUND_AGAIN_COLUMNS, MARKER_COLUMNS
+from emhniche.zoom import MARKER_COLUMNS
 from fake_names import SCRIPT
 from fake_run import CONFIG, UNASKED, make_run, registry, sample_sheet
 

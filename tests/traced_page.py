@@ -205,6 +205,10 @@ def _cell_claims() -> Iterator[Claim]:
             and float(found) == cluster_limits.FOUND
         )
 
+    def joined(run: Tables, parts: str) -> bool:
+        table = run.read("cluster/found_again.tsv")
+        return close(parts, table.loc[table["chosen"], "n_joined"].sum())
+
     def zoom(run: Tables, cells: str, n: str, resolution: str, share: str) -> bool:
         for folder in (run.root / "cluster/zoom").iterdir():
             table = run.read(f"cluster/zoom/{folder.name}/resolutions.tsv")
@@ -233,6 +237,7 @@ def _cell_claims() -> Iterator[Claim]:
         r"clusters are found again in (\d+ %) of .*\(Jaccard index of (\S+) or more\)",
         chosen,
     )
+    yield r"Those that were taken are joined from (\d+) of Leiden's", joined
     yield (
         rf"({N}) cells? in ({N}) clusters? at resolution (\S+), of which .* again in (\S+ %)",
         zoom,

@@ -11,7 +11,10 @@ from scipy import sparse
 from emhniche.errors import InputError
 from emhniche.graph import find_neighbors
 from emhniche.io import CELL_ID
-from emhniche.partitions import Cut, Cutter, candidates, choose, rand_index, tree
+from emhniche.joining import CLUSTER_COLUMNS, Clusters, choose, join_dissolving, tree
+from emhniche.partitions import Cut, Cutter, candidates, rand_index
+
+FOUND_AGAIN_COLUMNS = ["resolution", "chosen", *CLUSTER_COLUMNS]
 
 logger = logging.getLogger(__name__)
 
@@ -31,13 +34,13 @@ class Clustering:
         ``number``, ``n_clusters`` and ``ari_to_final`` (adjusted Rand index to the clusters; 1 is
         the same partition, 0 what chance gives).
     resolutions
-        One row a resolution, as :func:`emhniche.partitions.choose` returns it, and ``chosen``.
+        One row a resolution, as :func:`emhniche.joining.choose` returns it, and ``chosen``.
     found_again
-        One row a cluster of each resolution: ``resolution``, ``chosen``, ``cluster``, ``n_cells``,
-        ``found_again`` and ``jaccard`` (:meth:`emhniche.partitions.Cut.found_again`).
+        One row a cluster of each resolution: ``resolution``, ``chosen``, and the columns of
+        :class:`emhniche.joining.Clusters`.
     tree
         Where the cells of each cluster lie at the next resolution
-        (:func:`emhniche.partitions.tree`).
+        (:func:`emhniche.joining.tree`).
     """
 
     graph: sparse.csr_matrix
@@ -110,30 +113,30 @@ def cluster_cells(
         neighbors, n_neighbors=joined, n_subsamples=n_subsamples, seed=seed, threads=threads
     )
     cuts = cutter.cut(tried)
-    taken, curve = choose(cuts, n_neighbors=joined)
-    cuts[taken] = cutter.refine(tried[taken], n_seeds)
-    curve.loc[taken] = choose(cuts[taken : taken + 1], n_neighbors=joined)[1].loc[0]
-    _say(curve.loc[taken])
+    clusters = [join_dissolving(cuts, number) for number in range(len(cuts))]
+    taken, curve = choose(clusters, n_neighbors=joined)
+    cuts[taken] = cutter.refine(cuts[taken], n_seeds)
+    clusters[taken] = join_dissolving(cuts, taken)
+    curve.loc[taken] = choose(clusters[taken : taken + 1], n_neighbors=joined)[1].loc[0]
+    _say(curve.loc[taken], clusters[taken])
     curve["chosen"] = np.arange(len(curve)) == taken
     return Clustering(
         graph=cutter.graph,
-        clusters=latent[[CELL_ID]].assign(cluster=cuts[taken].names),
-        stability=_compare(cuts, cuts[taken].names),
+        clusters=latent[[CELL_ID]].assign(cluster=clusters[taken].names),
+        stability=_compare(cuts, clusters[taken].names),
         resolutions=curve,
-        found_again=_by_resolution(cuts, taken),
-        tree=tree(cuts),
+        found_again=_by_resolution(clusters, taken),
+        tree=tree(clusters),
     )
 
 
-def _by_resolution(cuts: list[Cut], taken: int) -> pd.DataFrame:
+def _by_resolution(clusters: list[Clusters], taken: int) -> pd.DataFrame:
     """Return how often each cluster of each resolution is found again."""
-    parts = []
-    for number, cut in enumerate(cuts):
-        table = cut.found_again()
-        table.insert(0, "resolution", cut.resolution)
-        table.insert(1, "chosen", number == taken)
-        parts.append(table)
-    return pd.concat(parts, ignore_index=True)
+    parts = [
+        one.table.assign(resolution=one.resolution, chosen=number == taken)
+        for number, one in enumerate(clusters)
+    ]
+    return pd.concat(parts, ignore_index=True)[FOUND_AGAIN_COLUMNS]
 
 
 def _compare(cuts: list[Cut], final: np.ndarray) -> pd.DataFrame:
@@ -151,9 +154,12 @@ def _compare(cuts: list[Cut], final: np.ndarray) -> pd.DataFrame:
     )
 
 
-def _say(chosen: pd.Series) -> None:
+def _say(chosen: pd.Series, clusters: Clusters) -> None:
     """Write to the log what was taken, and warn where it is not stable."""
-    text = "%d clusters at resolution %g; %d of them are found again in most subsamples"
-    logger.info(text, chosen["n_clusters"], chosen["resolution"], chosen["n_stable"])
+    text = (
+        "%d clusters at resolution %g, of %d before joining; %d are found again in most subsamples"
+    )
+    leiden = clusters.table["n_joined"].sum()
+    logger.info(text, chosen["n_clusters"], chosen["resolution"], leiden, chosen["n_stable"])
     if chosen["verdict"] != "stable":
         logger.warning("the partition is %s: other cells would give others", chosen["verdict"])

@@ -12,13 +12,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import anndata as ad
-import h5py
 import numpy as np
 import pandas as pd
-from anndata.io import read_elem, sparse_dataset
 from scipy import sparse
+
+if TYPE_CHECKING:
+    import anndata as ad  # else where it is used: many jobs read tables alone and need not wait
 
 CELL_ID = "cell_id"
 """Key of every per-cell table: ``<sample>:<barcode>``, unique over the run."""
@@ -122,18 +123,20 @@ def read_table(path: str | Path) -> pd.DataFrame:
     return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], dtype=text)
 
 
-def write_h5ad(adata: ad.AnnData, path: str | Path) -> None:
+def write_h5ad(adata: "ad.AnnData", path: str | Path) -> None:
     """Write `adata` to `path` with light compression, atomically."""
     with atomic_path(path) as temporary:
         adata.write_h5ad(temporary, compression="gzip", compression_opts=1)
 
 
-def read_h5ad(path: str | Path) -> ad.AnnData:
+def read_h5ad(path: str | Path) -> "ad.AnnData":
     """Read an ``.h5ad`` file into memory."""
+    import anndata as ad
+
     return ad.read_h5ad(path)
 
 
-def read_genes(path: str | Path, mark: str, *, rows: int = 2_000) -> ad.AnnData:
+def read_genes(path: str | Path, mark: str, *, rows: int = 2_000) -> "ad.AnnData":
     """Read only the genes of an ``.h5ad`` file that are marked, some cells at a time.
 
     Parameters
@@ -150,6 +153,10 @@ def read_genes(path: str | Path, mark: str, *, rows: int = 2_000) -> ad.AnnData:
     anndata.AnnData
         ``X``, ``obs`` and ``var`` of the marked genes.
     """
+    import anndata as ad
+    import h5py
+    from anndata.io import read_elem, sparse_dataset
+
     with h5py.File(path) as store:
         obs, var = read_elem(store["obs"]), read_elem(store["var"])
         marked = var[mark].to_numpy(dtype=bool)
@@ -163,6 +170,9 @@ def read_genes(path: str | Path, mark: str, *, rows: int = 2_000) -> ad.AnnData:
 
 def read_obs(path: str | Path) -> pd.DataFrame:
     """Read only the cells' table of an ``.h5ad`` file, indexed by ``cell_id``."""
+    import h5py
+    from anndata.io import read_elem
+
     with h5py.File(path) as store:
         return read_elem(store["obs"])
 

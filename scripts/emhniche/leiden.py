@@ -1,26 +1,52 @@
 """Leiden partitions of many graphs, side by side where there are processors for it."""
 
 import random
+import sys
 from collections.abc import Iterable
+from typing import NamedTuple
 
-import igraph
 import numpy as np
 from joblib import Parallel, delayed
 from scipy import sparse
 
+# igraph draws nothing here, and would spend 0.7 s on matplotlib in each process
+sys.modules.setdefault("matplotlib", None)
+import igraph  # noqa: E402
 
-def cut_graph(
-    graph: sparse.csr_matrix, tried: Iterable[tuple[float, int, int]]
-) -> list[np.ndarray]:
+if sys.modules["matplotlib"] is None:
+    del sys.modules["matplotlib"]
+
+
+class Attempt(NamedTuple):
+    """One partition to be made of a graph.
+
+    Attributes
+    ----------
+    resolution
+        Resolution of the modularity.
+    seed
+        Seed of the order in which nodes are moved.
+    n_iterations
+        Iterations; -1 goes on until nothing improves.
+    start
+        Cluster of each cell from which it goes on, integers from 0; None begins with single cells.
+    """
+
+    resolution: float
+    seed: int
+    n_iterations: int
+    start: np.ndarray | None = None
+
+
+def cut_graph(graph: sparse.csr_matrix, attempts: Iterable[Attempt]) -> list[np.ndarray]:
     """Partition a graph by Leiden (Traag 2019, doi 10.1038/s41598-019-41695-z; igraph).
 
     Parameters
     ----------
     graph
         Cells x cells, symmetric weights.
-    tried
-        Resolution of the modularity, seed, and iterations (-1 goes on until nothing improves) of
-        each partition.
+    attempts
+        One a partition.
 
     Returns
     -------
@@ -32,7 +58,7 @@ def cut_graph(
     joined = igraph.Graph(n=graph.shape[0], edges=edges, directed=False)
     weights = upper.data.astype(float).tolist()
     found = []
-    for resolution, seed, n_iterations in tried:
+    for resolution, seed, n_iterations, start in attempts:
         igraph.set_random_number_generator(random.Random(seed))
         try:
             partition = joined.community_leiden(
@@ -40,6 +66,7 @@ def cut_graph(
                 weights=weights,
                 resolution=resolution,
                 n_iterations=n_iterations,
+                initial_membership=None if start is None else start.tolist(),
             )
         finally:
             igraph.set_random_number_generator(random)
@@ -48,7 +75,7 @@ def cut_graph(
 
 
 def cut_graphs(
-    tasks: list[tuple[sparse.csr_matrix, list[tuple[float, int, int]]]], *, threads: int
+    tasks: list[tuple[sparse.csr_matrix, list[Attempt]]], *, threads: int
 ) -> list[list[np.ndarray]]:
     """Do the tasks of :func:`cut_graph` in so many processes.
 

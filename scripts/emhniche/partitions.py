@@ -1,27 +1,19 @@
-"""Into which clusters does a graph fall, and would another seed or other cells give them again?
+"""Into which clusters does a graph fall, from other seeds and with other cells?
 
 The graph is cut at several resolutions, each from several seeds and on several subsamples of the
-cells. A cluster is found again in a subsample when some cluster there has a Jaccard index with it
-(over the cells that were drawn) of :data:`FOUND` or more. Of a resolution, clusters that are found
-again count for it and clusters that dissolve count against it; the resolution with the highest sum
-is taken, and there the partition that is most like those from other seeds and of subsamples.
+cells. Of each resolution the partition counts that is most like those from other seeds and of
+subsamples; :mod:`emhniche.joining` judges its clusters.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from emhniche.cluster_limits import FOUND, OFTEN
 from emhniche.graph import Neighbors, join
-from emhniche.leiden import cut_graphs
-
-SOLID = 0.7
-"""Mean Jaccard index above which a cluster counts for its resolution, and below which against it.
-Ours: four seeds then choose the same resolution, on the demo cohort and on the public data."""
+from emhniche.leiden import Attempt, cut_graphs
 
 SHARE = 0.8
 """Share of the cells in a subsample."""
@@ -34,11 +26,6 @@ TRIAL_SEEDS, TRIAL_ITERATIONS = 3, 2
 
 UNTIL_STABLE = -1
 """Iterations of Leiden for the final partition: until nothing improves."""
-
-MAX_SMALL = 0.05
-"""More of the cells than this in clusters no larger than a neighbourhood: crumbs, no clusters."""
-
-CURVE_COLUMNS = ["resolution", "n_clusters", "n_stable", "found_again", "score", "verdict"]
 
 
 @dataclass(frozen=True)
@@ -61,28 +48,6 @@ class Cut:
     names: np.ndarray
     seeds: list[np.ndarray]
     drawn: list[tuple[np.ndarray, np.ndarray]]
-
-    def found_again(self) -> pd.DataFrame:
-        """Measure each cluster in the subsamples.
-
-        Returns
-        -------
-        pandas.DataFrame
-            ``cluster``, ``n_cells``, ``found_again`` (share of the subsamples that have it again)
-            and ``jaccard`` (mean index with the most similar cluster there).
-        """
-        best = pd.DataFrame([best_jaccard(self.names[rows], names) for rows, names in self.drawn])
-        sizes = pd.Series(self.names).value_counts()
-        order = sorted(sizes.index, key=int)
-        best = best.reindex(columns=order).fillna(0.0)  # no cell of it was drawn
-        return pd.DataFrame(
-            {
-                "cluster": order,
-                "n_cells": sizes[order].to_numpy(),
-                "found_again": (best >= FOUND).mean().to_numpy(),
-                "jaccard": best.mean().to_numpy(),
-            }
-        )
 
 
 def candidates(n_neighbors: int) -> int:
@@ -123,27 +88,6 @@ def names_by_size(membership: np.ndarray) -> np.ndarray:
     name = np.empty(groups.max() + 1, dtype=int)
     name[order] = np.arange(len(order))
     return name[membership].astype(str)
-
-
-def best_jaccard(names: np.ndarray, others: np.ndarray) -> pd.Series:
-    """Return of each cluster the Jaccard index with the most similar cluster of another partition.
-
-    Parameters
-    ----------
-    names, others
-        Cluster of each cell in the two partitions.
-
-    Returns
-    -------
-    pandas.Series
-        Cluster of `names` -> index, 1 where the very same cells are together.
-    """
-    code, of = pd.factorize(names)
-    other, there = pd.factorize(others)
-    shape = (len(of), len(there))
-    both = np.bincount(code * shape[1] + other, minlength=shape[0] * shape[1]).reshape(shape)
-    either = both.sum(axis=1)[:, None] + both.sum(axis=0)[None] - both
-    return pd.Series((both / either).max(axis=1), index=of)
 
 
 class Cutter:
@@ -187,89 +131,41 @@ class Cutter:
 
     def cut(self, resolutions: Sequence[float]) -> list[Cut]:
         """Try resolutions: cut all cells and the subsamples with few iterations."""
-        return self._cut(resolutions, TRIAL_SEEDS, TRIAL_ITERATIONS)
-
-    def refine(self, resolution: float, n_seeds: int) -> Cut:
-        """Cut all cells, from `n_seeds` seeds, and the subsamples until nothing improves."""
-        return self._cut([resolution], n_seeds, UNTIL_STABLE)[0]
-
-    def _cut(self, resolutions: Sequence[float], n_seeds: int, n_iterations: int) -> list[Cut]:
-        """Return the most central of the partitions of all cells, and all others."""
-        graphs = [self.graph] * n_seeds + [part for _, part in self._parts]
-        tasks = [
-            (graph, [(one, self._seed + number, n_iterations) for one in resolutions])
-            for number, graph in enumerate(graphs)
+        seeds = [self._seed + number for number in range(TRIAL_SEEDS + len(self._parts))]
+        of_graphs = self._cut(
+            [[Attempt(one, seed, TRIAL_ITERATIONS) for one in resolutions] for seed in seeds]
+        )
+        return [
+            self._collect(resolution, list(found))
+            for resolution, *found in zip(resolutions, *of_graphs, strict=True)
         ]
-        of_graphs = cut_graphs(tasks, threads=self._threads)
-        cuts = []
-        for resolution, *found in zip(resolutions, *of_graphs, strict=True):
-            names = [names_by_size(one) for one in found[:n_seeds]]
-            drawn = [(part[0], one) for part, one in zip(self._parts, found[n_seeds:], strict=True)]
-            cuts.append(Cut(resolution, names[_most_central(names, drawn)], names, drawn))
-        return cuts
 
+    def refine(self, cut: Cut, n_seeds: int) -> Cut:
+        """Go on with a cut until nothing improves, with all cells from `n_seeds` seeds."""
+        seeds = [self._seed + number for number in range(n_seeds + len(self._parts))]
+        starts: list[np.ndarray | None] = [None] * n_seeds
+        starts[: len(cut.seeds)] = [names.astype(int) for names in cut.seeds[:n_seeds]]
+        starts += [names for _, names in cut.drawn]
+        attempts = [
+            [Attempt(cut.resolution, seed, UNTIL_STABLE, start)]
+            for seed, start in zip(seeds, starts, strict=True)
+        ]
+        return self._collect(cut.resolution, [found for (found,) in self._cut(attempts)])
 
-def choose(cuts: list[Cut], *, n_neighbors: int) -> tuple[int, pd.DataFrame]:
-    """Choose the resolution whose clusters are found again.
+    def _cut(self, attempts: list[list[Attempt]]) -> list[list[np.ndarray]]:
+        """Make the partitions of all cells, as many as there are, then those of each subsample."""
+        graphs = [self.graph] * (len(attempts) - len(self._parts))
+        graphs += [graph for _, graph in self._parts]
+        return cut_graphs(list(zip(graphs, attempts, strict=True)), threads=self._threads)
 
-    Parameters
-    ----------
-    cuts
-        One a resolution, rising.
-    n_neighbors
-        A cluster of no more cells is a crumb.
-
-    Returns
-    -------
-    chosen : int
-        Position of the cut with the highest score, of those that are not degenerate; the first
-        (coarsest) where all are.
-    curve : pandas.DataFrame
-        One row a resolution: ``resolution``, ``n_clusters``, ``n_stable`` (clusters found again in
-        :data:`OFTEN` of the subsamples), ``found_again`` (mean over cells of their cluster's
-        share), ``score`` (sum over clusters of the mean Jaccard index less :data:`SOLID`: what is
-        found again counts for the resolution, what dissolves against it) and ``verdict``
-        (``stable`` where ``found_again`` is :data:`OFTEN` or more, ``unstable``, or ``degenerate``:
-        one cluster, or more than :data:`MAX_SMALL` of the cells in crumbs).
-    """
-    curve = pd.DataFrame([_judge(cut, n_neighbors) for cut in cuts], columns=CURVE_COLUMNS)
-    possible = curve[curve["verdict"] != "degenerate"]
-    return int((possible if len(possible) else curve.head(1))["score"].idxmax()), curve
-
-
-def _judge(cut: Cut, n_neighbors: int) -> tuple:
-    """Return a row of the curve."""
-    table = cut.found_again()
-    cells = table["n_cells"]
-    found = float((table["found_again"] * cells).sum() / cells.sum())
-    verdict = "stable" if found >= OFTEN else "unstable"
-    if len(table) == 1 or cells[cells <= n_neighbors].sum() > MAX_SMALL * cells.sum():
-        verdict = "degenerate"
-    stable = int((table["found_again"] >= OFTEN).sum())
-    score = float((table["jaccard"] - SOLID).sum())
-    return cut.resolution, len(table), stable, found, score, verdict
-
-
-def tree(cuts: list[Cut]) -> pd.DataFrame:
-    """Say where the cells of each cluster lie at the next resolution.
-
-    Parameters
-    ----------
-    cuts
-        One a resolution, rising.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``resolution``, ``cluster``, ``next_resolution``, ``next_cluster``, ``n_cells``.
-    """
-    parts = []
-    for one, following in pairwise(cuts):
-        table = pd.DataFrame({"cluster": one.names, "next_cluster": following.names})
-        table = table.groupby(["cluster", "next_cluster"]).size().reset_index(name="n_cells")
-        parts.append(table.assign(resolution=one.resolution, next_resolution=following.resolution))
-    columns = ["resolution", "cluster", "next_resolution", "next_cluster", "n_cells"]
-    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+    def _collect(self, resolution: float, found: list[np.ndarray]) -> Cut:
+        """Return the most central of the partitions of all cells, and all others."""
+        n_seeds = len(found) - len(self._parts)
+        rows = [rows for rows, _ in self._parts]
+        drawn = list(zip(rows, found[n_seeds:], strict=True))
+        central = _most_central(found[:n_seeds], drawn)
+        seeds = [names_by_size(one) for one in found[:n_seeds]]
+        return Cut(resolution, seeds[central], seeds, drawn)
 
 
 def rand_index(one: np.ndarray, other: np.ndarray) -> float:

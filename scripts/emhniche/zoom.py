@@ -9,15 +9,14 @@ from scipy import sparse
 
 from emhniche.ambient_genes import flag_markers
 from emhniche.annotate import cluster_markers
-from emhniche.cluster import Clustering, cluster_cells
+from emhniche.cluster import FOUND_AGAIN_COLUMNS, Clustering, cluster_cells
 from emhniche.io import CELL_ID
+from emhniche.joining import CURVE_COLUMNS
 from emhniche.marker_evidence import TEST_COLUMNS
-from emhniche.partitions import CURVE_COLUMNS
 
 MIN_CELLS = 100
 """Fewest cells of a lineage that are clustered by themselves; ours."""
 
-FOUND_AGAIN_COLUMNS = ["resolution", "chosen", "cluster", "n_cells", "found_again", "jaccard"]
 MARKER_COLUMNS = [
     *("cluster", "lineage", "cell_type", "gene"),
     *("log2_fold_change", "pct_in", "pct_out", "auroc", "score"),

@@ -301,6 +301,10 @@ def _resolutions(run: RunTables) -> Picture:
         "unstable": " It is not stable: other cells would give other clusters.",
         "degenerate": " It is degenerate: one cluster, or crumbs.",
     }[taken["verdict"]]
+    chosen = run["found_again"][run["found_again"]["chosen"]]
+    parts, joined = chosen["n_joined"].sum(), ""
+    if parts > taken["n_clusters"]:
+        joined = f" Those that were taken are joined from {parts} of Leiden's."
     return picture(
         "resolutions",
         cluster_figures.resolutions(curve, run["found_again"], run["cluster_tree"]),
@@ -308,8 +312,10 @@ def _resolutions(run: RunTables) -> Picture:
         f"(orange) has the highest score and was taken: {taken['n_stable']} of its "
         f"{taken['n_clusters']} clusters are found again in {100 * OFTEN:g} % of subsamples of "
         "four fifths of the cells, which is what "
-        f"the numbers at the left count (Jaccard index of {FOUND:g} or more).{unstable} The area "
-        "of a dot rises with the cells of the cluster.",
+        f"the numbers at the left count (Jaccard index of {FOUND:g} or more). At every resolution, "
+        "clusters that subsamples trade cells between are one where a coarser resolution has them "
+        f"as one.{joined}{unstable} "
+        "The area of a dot rises with the cells of the cluster.",
         tables=_sources("resolutions", "found_again", "cluster_tree"),
         nothing="One resolution was tried only.",
     )

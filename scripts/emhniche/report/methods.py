@@ -313,7 +313,9 @@ def _resolution(cluster: Mapping) -> str:
         return f"at resolution {tried}"
     return (
         f"at that resolution (of {tried}) whose clusters {cluster['n_subsamples']} subsamples of "
-        "four fifths of the cells give again, by their Jaccard index after Hennig [@hennig]"
+        "four fifths of the cells give again, by their Jaccard index after Hennig [@hennig]; "
+        "clusters that subsamples trade cells between were joined where a coarser resolution has "
+        "them as one"
     )
 
 

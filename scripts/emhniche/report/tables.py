@@ -43,7 +43,7 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "found_again": (
         "cluster/found_again.tsv",
-        ("resolution", "chosen", "cluster", "n_cells", "found_again", "jaccard"),
+        ("resolution", "chosen", "cluster", "n_cells", "n_joined", "found_again", "jaccard"),
     ),
     "cluster_tree": (
         "cluster/tree.tsv",
