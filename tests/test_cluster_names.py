@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emhniche.cluster_names import MIN_PART_CELLS, PART_COLUMNS, name_parts, own_names
+from emhniche.cluster_names import (
+    MIN_PART_CELLS,
+    PART_COLUMNS,
+    SET_APART_CONFIDENCE,
+    _set_apart,
+    name_parts,
+    own_names,
+)
 from emhniche.lineage import UNRESOLVED
 from planted import library, lineage_table
 
@@ -90,3 +97,60 @@ def test_what_has_no_name_takes_one_that_its_cells_have(mixed):
     rows, found = named((cells, one, truth), truth, min_confidence=0.95)
     assert rows["lineage"].iloc[0] == UNRESOLVED
     assert (found == truth.to_numpy()).mean() == 1
+
+
+def kept(part, confidence, pool, seen, sure):
+    """Tell whether a pool that gets `pool` and was `seen` by quality control keeps its name."""
+    rows = pd.DataFrame(
+        {
+            "cluster": "0",
+            "dataset": "d",
+            "tissue": "spleen",
+            "qc_lineage": ["", seen],
+            "lineage": [part, pool],
+            "confidence": [confidence, sure],
+        },
+        index=["0|d|spleen|", f"0|d|spleen|{seen}"],
+    )
+    return bool(_set_apart(rows).iloc[1])
+
+
+def test_another_name_than_that_of_the_part_must_be_seen_twice_and_be_sure():
+    enough = SET_APART_CONFIDENCE
+    assert kept("T", 0.9, "NK", "NK", enough)
+    assert not kept("T", 0.9, "NK", "NK", enough - 0.05)
+    assert not kept("T", 0.9, "NK", "B", 1.0)
+    assert not kept("T", 0.9, UNRESOLVED, "NK", 1.0)
+
+
+def test_a_part_that_is_unsure_of_its_name_gives_way_to_what_is_as_sure():
+    assert kept("T", 0.55, "NK", "NK", 0.6)
+    assert not kept("T", 0.55, "NK", "NK", 0.5)
+
+
+def test_where_the_part_has_no_name_one_that_fits_quality_control_will_do():
+    assert kept(UNRESOLVED, 0.4, "NK", "NK", 0.55)
+    assert kept(UNRESOLVED, 0.4, "DC", "monocyte_macrophage", 0.55)
+    assert kept(UNRESOLVED, 0.4, "DC", UNRESOLVED, 0.55)
+    assert not kept(UNRESOLVED, 0.4, "DC", "B", 0.99)
+
+
+def test_what_is_set_apart_changes_no_cell_type_of_a_cluster():
+    cells = library({"B": 400, "neutrophil": 230, "NK": 60})
+    truth = cells.obs["truth"].to_numpy(str)
+    few = np.flatnonzero(truth == "neutrophil")[:20]
+    types = lineage_table().query("cell_type == 'immNeu' and polarity == 'positive'")["genes"]
+    strong = cells.var_names.isin(types.explode())
+    assert strong.sum() >= 2
+    counts = cells.X.toarray()
+    counts[np.ix_(few, strong)] += 30
+    cells.X = type(cells.X)(counts)
+    cluster = np.select([truth == "NK", truth == "neutrophil"], ["2", "1"], "0")
+    cluster[few] = "0"
+    table = pd.DataFrame({"cluster": cluster, "dataset": "d", "tissue": "spleen"}, cells.obs_names)
+    seen = named((cells, table, truth), truth)[0]
+    not_seen = named((cells, table, truth), np.where(cluster == "0", "B", truth))[0]
+    assert (seen["qc_lineage"] == "neutrophil").sum() == 1
+    names = ["cluster", "dataset", "lineage", "cell_type", "cell_type_confidence"]
+    whole = [rows.loc[rows["qc_lineage"] == "", names].to_numpy() for rows in (seen, not_seen)]
+    np.testing.assert_array_equal(*whole)

@@ -63,10 +63,9 @@ def annotate_clusters(
         subsamples in which the cell's cluster is found again).
     named : pandas.DataFrame
         One row a cluster and one a part of it, as :func:`emhniche.cluster_names.name_parts` returns
-        them, with
-        ``agreement`` (share of the cluster's cells whose own part has the cluster's lineage),
-        ``found_again`` (of the cluster) and ``marker`` (its first marker gene, by which a cluster
-        is known in another run; empty without one).
+        them, with ``agreement`` (share of the cluster's cells whose own part has the cluster's
+        lineage), ``found_again`` (of the cluster) and ``marker`` (its first marker gene, by which a
+        cluster is known in another run; empty without one).
     markers : pandas.DataFrame
         ``cluster``, ``lineage``, ``cell_type``, ``gene``, ``log2_fold_change``, ``pct_in``,
         ``pct_out``, ``auroc``, ``score`` and what donors say

@@ -31,8 +31,8 @@ class Clustering:
         ``cell_id`` and ``cluster``.
     stability
         One row a partition that was made: ``resolution``, ``cells`` (``all`` or ``subsample``),
-        ``number``, ``n_clusters`` and ``ari_to_final`` (adjusted Rand index to the clusters; 1 is
-        the same partition, 0 what chance gives).
+        ``number``, ``n_clusters`` and ``ari_to_final`` (adjusted Rand index to the one that was
+        taken, before its clusters are joined; 1 is the same partition, 0 what chance gives).
     resolutions
         One row a resolution, as :func:`emhniche.joining.choose` returns it, and ``chosen``.
     found_again
@@ -123,7 +123,7 @@ def cluster_cells(
     return Clustering(
         graph=cutter.graph,
         clusters=latent[[CELL_ID]].assign(cluster=clusters[taken].names),
-        stability=_compare(cuts, clusters[taken].names),
+        stability=_compare(cuts, cuts[taken].names),
         resolutions=curve,
         found_again=_by_resolution(clusters, taken),
         tree=tree(clusters),

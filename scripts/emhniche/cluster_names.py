@@ -6,12 +6,15 @@ to its part in each dataset and tissue, and to what quality control, which looke
 itself, took for another lineage than the rest of such a part.
 """
 
+from functools import reduce
+
 import anndata as ad
 import numpy as np
 import pandas as pd
 
 from emhniche.lineage import (
     UNRESOLVED,
+    can_be_told,
     group_rates,
     marker_sets,
     most_frequent,
@@ -71,9 +74,10 @@ def name_parts(
     coarse, fine = marker_sets(lineages, finer=False), marker_sets(lineages, finer=True)
     sets = pd.concat([coarse, fine])
     genes = pd.concat([sets["positive"], sets["negative"]]).explode().dropna().unique()
-    keys = pd.concat([_describe(obs, columns) for columns in _GROUPINGS])
-    rates = pd.concat([group_rates(cells, _keys(obs, columns), genes) for columns in _GROUPINGS])
-    rates = rates.loc[keys.index]
+    groups = [_keys(obs, columns) for columns in _GROUPINGS]
+    described = zip(groups, _GROUPINGS, strict=True)
+    keys = pd.concat([_describe(obs, own, columns) for own, columns in described])
+    rates = pd.concat([group_rates(cells, own, genes) for own in groups]).loc[keys.index]
     whole = keys["qc_lineage"] == ""
     highest = rates[whole].max()
     named = name_groups(rates.clip(upper=highest, axis=1), coarse, min_score=min_score, **limits)
@@ -92,44 +96,39 @@ _GROUPINGS = [PART_COLUMNS[:1], PART_COLUMNS[:3], PART_COLUMNS]
 """Columns by which cells are grouped: each grouping divides the groups of the one before."""
 
 
-def _blank(obs: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Return :data:`PART_COLUMNS` of each row, empty where the grouping leaves a column out."""
-    return obs[PART_COLUMNS].assign(**dict.fromkeys(set(PART_COLUMNS) - set(columns), ""))
-
-
 def _keys(obs: pd.DataFrame, columns: list[str]) -> pd.Series:
-    """Return the name of the group of each row."""
-    return _blank(obs, columns).agg("|".join, axis=1)
+    """Return the name of the group of each row; what the grouping leaves out is empty."""
+    empty = pd.Series("", index=obs.index)
+    texts = [obs[name].astype(str) if name in columns else empty for name in PART_COLUMNS]
+    return reduce(lambda left, right: left + "|" + right, texts)
 
 
-def _describe(obs: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+def _describe(obs: pd.DataFrame, groups: pd.Series, columns: list[str]) -> pd.DataFrame:
     """Say of each group what it is of, its size and main tissue; small parts are left out."""
-    table = (
-        _blank(obs, columns)
-        .assign(main_tissue=obs["tissue"])
-        .groupby(_keys(obs, columns))
-        .agg(
-            **{name: (name, "first") for name in PART_COLUMNS},
-            n_cells=("cluster", "size"),
-            main_tissue=("main_tissue", most_frequent),
-        )
+    table = obs.groupby(groups).agg(
+        **{name: (name, "first") for name in columns},
+        n_cells=("cluster", "size"),
+        main_tissue=("tissue", most_frequent),
     )
+    table = table.assign(**dict.fromkeys(PART_COLUMNS[len(columns) :], ""))
     return table[(table["dataset"] == "") | (table["n_cells"] >= MIN_PART_CELLS)]
 
 
 def _set_apart(named: pd.DataFrame) -> pd.Series:
     """Tell which groups by quality control's lineage keep a name of their own.
 
-    Those that get one where their part has none; and where it has another, those whose pooled
-    counts get the very lineage that quality control gave them, as surely as the part gets its own
-    or surely enough (:data:`SET_APART_CONFIDENCE`).
+    Where their part has another name, those whose pooled counts get the very lineage that quality
+    control gave them, as surely as the part gets its own or surely enough
+    (:data:`SET_APART_CONFIDENCE`). Where it has none, also those that get a lineage which cells
+    pass into from that of quality control (:func:`emhniche.lineage.can_be_told`).
     """
     of_part = named.reindex(_keys(named, PART_COLUMNS[:3])).set_axis(named.index)
     other = (named["lineage"] != of_part["lineage"]) & (named["lineage"] != UNRESOLVED)
-    agrees = named["lineage"] == named["qc_lineage"]
+    lineage, seen = named["lineage"].to_numpy(str), named["qc_lineage"].to_numpy(str)
     asked = of_part["confidence"].clip(upper=SET_APART_CONFIDENCE)
-    sure = agrees & (named["confidence"] >= asked)
-    return other & ((of_part["lineage"] == UNRESOLVED) | sure)
+    sure = (lineage == seen) & (named["confidence"] >= asked)
+    alike = ~can_be_told(lineage, seen) & (of_part["lineage"] == UNRESOLVED)
+    return other & (alike | sure)
 
 
 def _name_types(
@@ -142,6 +141,8 @@ def _name_types(
         if own.empty or lineage == UNRESOLVED:
             continue
         among = rates.loc[named.index[named["lineage"] == lineage]]
+        parts = among[named.loc[among.index, "qc_lineage"] == ""]
+        among = among.clip(upper=parts.max(), axis=1)  # what is set apart changes no other name
         finer = name_groups(among, own, min_score=FINE_MIN_SCORE, **limits).loc[rows.index]
         fits = finer.index[finer["best"] != UNRESOLVED]
         named.loc[fits, "cell_type"] = finer.loc[fits, "best"]

@@ -21,8 +21,7 @@ from emhniche.partitions import Cut, names_by_size
 
 SOLID = 0.75
 """Mean Jaccard index above which a cluster counts for its resolution, and below which against it:
-Hennig (2007) calls a cluster of 0.75 or more valid and stable. With 0.8 types merge, with 0.7 and
-less types fall apart (docs/cluster.md)."""
+Hennig (2007) calls a cluster of 0.75 or more valid and stable. docs/cluster.md has 0.7 and 0.8."""
 
 TRADED = 0.1
 """Share of a cluster's cells that subsamples must put with another one, on average, for the two to
@@ -80,9 +79,10 @@ def join_dissolving(cuts: Sequence[Cut], number: int) -> Clusters:
     """Join clusters of one resolution that dissolve, as coarser ones have them together.
 
     Step by step the union with the highest gain is made, until none has any. A union is of
-    clusters that lie, by most of their cells, in one cluster of a coarser resolution, and that
-    trade cells: subsamples put :data:`TRADED` of the cells of one with the other (or through others
-    of them). Its gain is what it adds to the sum of the mean Jaccard index less :data:`SOLID`.
+    clusters that lie, by the largest share of their cells, in one cluster of a coarser resolution,
+    and that trade cells: subsamples put :data:`TRADED` of the cells of one with the other (or
+    through others of them). Its gain is what it adds to the sum of the mean Jaccard index less
+    :data:`SOLID`.
 
     Parameters
     ----------

@@ -225,7 +225,9 @@ def _names(config: Mapping, tool: _Tools) -> Paragraph:
     """Say what named the cells, and what was laid beside the names without changing them."""
     text = (
         "Clusters were named from their pooled counts by marker sets that hold no gene of the "
-        "panel. Markers of a cluster were ranked over cells by the area under the curve of the "
+        "panel; cells of a cluster that quality control took for another lineage within their "
+        "library were pooled and named by themselves. Markers of a cluster were ranked over cells "
+        "by the area under the curve of the "
         f"rank-sum test ({tool('illico')}), and tested over donors."
     )
     annotate = config["annotate"]
