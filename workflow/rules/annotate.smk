@@ -1,10 +1,10 @@
 """Names of the clusters.
 
 In: ``cells.h5ad``, clusters, the lineage markers and the ambient genes. Out: ``annotation.parquet``
-(each cell), ``clusters.tsv`` (each cluster and its parts, with confidence and runner-up), ``markers.tsv`` and
-``marker_levels.tsv`` (its first markers in every cluster); where samples lend their published labels,
-``transferred.parquet`` and ``transferred.tsv``; with ``annotate.celltypist``, ``celltypist.parquet``
-and ``celltypist.tsv``.
+(each cell), ``clusters.tsv`` (each cluster and its parts, with confidence and runner-up),
+``markers.tsv`` and ``marker_levels.tsv`` (its first markers in every cluster); where samples lend
+their published labels, ``transferred.parquet`` and ``transferred.tsv``; with
+``annotate.celltypist``, ``celltypist.parquet`` and ``celltypist.tsv``.
 """
 
 
